@@ -51,5 +51,5 @@ def fail(
     want: str | None = None,
     help: str | None = None,
 ) -> McugenError:
-    """An error with one fault, to be raised by the caller: `raise fail("plan", "...", help="...")`."""
+    """An error with one fault; the caller raises it: `raise fail("plan", "...", help="...")`."""
     return McugenError(stage, Fault(what, at=at, got=got, want=want, help=help))

@@ -1,4 +1,4 @@
-"""Where templates, firmware and boards lie: inside an installed wheel, or beside the package in a checkout."""
+"""Where templates, firmware and boards lie: in an installed wheel, or beside the package."""
 
 from pathlib import Path
 

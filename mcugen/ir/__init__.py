@@ -1,0 +1,19 @@
+"""The integer program: types, ops, text form, verifier, interpreter. Integers only."""
+
+from mcugen.ir.program import Const, Meaning, Node, Program, Source, Value, constant
+from mcugen.ir.types import Int, Planes, TensorType
+from mcugen.ir.verify import verify
+
+__all__ = [
+    "Const",
+    "Int",
+    "Meaning",
+    "Node",
+    "Planes",
+    "Program",
+    "Source",
+    "TensorType",
+    "Value",
+    "constant",
+    "verify",
+]

@@ -1,0 +1,214 @@
+"""The numpy interpreter: the definition of what each op computes. C is tested against it.
+
+Arrays carry any number of samples on the batch axis. Integers are int64; `planes<K>` values are
+int8 codes −1/+1 of shape [K, N, ...]. Products of integers go through float64 matrix multiplies,
+which are exact: the verifier bounds every partial sum by 2^31.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import singledispatch
+
+import numpy as np
+
+from mcugen.errors import fail
+from mcugen.ir import ops
+from mcugen.ir.ops import Env, Window
+from mcugen.ir.program import Array, Program
+from mcugen.ir.types import Planes, TensorType
+
+Lookup = Callable[[str], np.ndarray]
+
+
+def run(program: Program, x: np.ndarray) -> Array:
+    """The program's output for samples `x`.
+
+    Args:
+        program: a verified program with one input.
+        x: integers of shape [N, *input shape without the batch]; codes [K, N, ...] for planes.
+
+    Raises:
+        McugenError: `x` has another shape, or values outside the input's interval.
+    """
+    return trace(program, x)[program.output]
+
+
+def trace(program: Program, x: np.ndarray) -> dict[str, Array]:
+    """Every value of the program by name, for samples `x` (see `run`)."""
+    (source,) = program.inputs
+    _check_input(source.type, x)
+    values: dict[str, np.ndarray] = {const.name: const.data for const in program.consts}
+    values[source.name] = x.astype(np.int8 if isinstance(source.type.element, Planes) else np.int64)
+    for node in program.nodes:
+        values[node.result.name] = evaluate(node.op, program.env, values.__getitem__)
+    names = {source.name, *(node.result.name for node in program.nodes)}
+    return {name: value for name, value in values.items() if name in names}
+
+
+def _check_input(kind: TensorType, x: np.ndarray) -> None:
+    planes = isinstance(kind.element, Planes)
+    sample = x.shape[2:] if planes else x.shape[1:]
+    if sample != kind.shape[1:] or not np.issubdtype(x.dtype, np.integer):
+        raise fail("interpreter", f"input is {x.dtype}{list(x.shape)}", want=f"N samples of {kind}")
+    lo, hi = (-1, 1) if planes else (kind.integer.lo, kind.integer.hi)
+    if x.size and (x.min() < lo or x.max() > hi):
+        raise fail("interpreter", f"input has values in [{x.min()}..{x.max()}]", want=f"{kind}")
+
+
+@singledispatch
+def evaluate(op: ops.Op, env: Env, get: Lookup) -> np.ndarray:
+    """The result of `op`; `get` gives the array of each operand."""
+    raise NotImplementedError(op.mnemonic)
+
+
+def _centred(get: Lookup, env: Env, ref: str, zero: int) -> np.ndarray:
+    """x − zero, or the codes of a single bit plane as integers."""
+    value = get(ref)
+    if isinstance(env.type(ref).element, Planes):
+        return value[0].astype(np.int64)
+    return value - zero
+
+
+def _dot(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """x @ rows.T in exact integers (see the module's docstring)."""
+    return np.rint(x.astype(np.float64) @ rows.T.astype(np.float64)).astype(np.int64)
+
+
+def _taps(
+    x: np.ndarray, op: ops.Windowed, size: tuple[int, int], outside: int
+) -> Iterator[tuple[int, int, np.ndarray]]:
+    """Per tap (ky, kx): the input under it for every output position, `outside` off the image."""
+    top, bottom, left, right = op.padding
+    padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=outside)
+    vertical, horizontal = op.windows(size)
+    rows, columns = vertical.extent(x.shape[1]), horizontal.extent(x.shape[2])
+    for ky in range(size[0]):
+        for kx in range(size[1]):
+            yield ky, kx, padded[:, _span(vertical, ky, rows), _span(horizontal, kx, columns)]
+
+
+def _span(window: Window, tap: int, extent: int) -> slice:
+    first = tap * window.dilation
+    return slice(first, first + (extent - 1) * window.stride + 1, window.stride)
+
+
+@evaluate.register
+def _conv2d(op: ops.Conv2d, env: Env, get: Lookup) -> np.ndarray:
+    x = _centred(get, env, op.x, op.x_zero)
+    w = _centred(get, env, op.w, 0)
+    out, kh, kw, depth = w.shape
+    per_group = out // op.groups
+    total: np.ndarray | int = 0
+    for ky, kx, under in _taps(x, op, (kh, kw), 0):
+        if depth == 1:
+            # Output channel o reads input channel o // per_group.
+            total = total + np.repeat(under, per_group, axis=3) * w[:, ky, kx, 0]
+            continue
+        parts = [
+            _dot(
+                under[..., g * depth : (g + 1) * depth],
+                w[g * per_group : (g + 1) * per_group, ky, kx],
+            )
+            for g in range(op.groups)
+        ]
+        total = total + np.concatenate(parts, axis=3)
+    return np.asarray(total)
+
+
+@evaluate.register
+def _linear(op: ops.Linear, env: Env, get: Lookup) -> np.ndarray:
+    x = _centred(get, env, op.x, op.x_zero)
+    return _dot(x.reshape(len(x), -1), _centred(get, env, op.w, 0))
+
+
+@evaluate.register
+def _add(op: ops.Add, env: Env, get: Lookup) -> np.ndarray:
+    del env
+    return op.x_factor * (get(op.x) - op.x_zero) + op.y_factor * (get(op.y) - op.y_zero)
+
+
+@evaluate.register
+def _mul(op: ops.Mul, env: Env, get: Lookup) -> np.ndarray:
+    del env
+    return (get(op.x) - op.x_zero) * (get(op.y) - op.y_zero)
+
+
+@evaluate.register
+def _sum_pool(op: ops.SumPool, env: Env, get: Lookup) -> np.ndarray:
+    del env
+    taps = _taps(get(op.x) - op.x_zero, op, op.window, 0)
+    return np.sum([under for _, _, under in taps], axis=0)
+
+
+@evaluate.register
+def _max_pool(op: ops.MaxPool, env: Env, get: Lookup) -> np.ndarray:
+    x = get(op.x)
+    if isinstance(env.type(op.x).element, Planes):
+        return np.stack([_largest(plane, op) for plane in x])
+    return _largest(x, op)
+
+
+def _largest(x: np.ndarray, op: ops.MaxPool) -> np.ndarray:
+    below = int(np.iinfo(x.dtype).min)
+    return np.max([under for _, _, under in _taps(x, op, op.window, below)], axis=0)
+
+
+@evaluate.register
+def _pad(op: ops.Pad, env: Env, get: Lookup) -> np.ndarray:
+    del env
+    top, bottom, left, right = op.padding
+    widths = ((0, 0), (top, bottom), (left, right), (0, 0))
+    return np.pad(get(op.x), widths, constant_values=op.value)
+
+
+@evaluate.register
+def _reshape(op: ops.Reshape, env: Env, get: Lookup) -> np.ndarray:
+    del env
+    x = get(op.x)
+    return x.reshape(len(x), *op.shape[1:])
+
+
+@evaluate.register
+def _transpose(op: ops.Transpose, env: Env, get: Lookup) -> np.ndarray:
+    del env
+    return get(op.x).transpose(op.perm)
+
+
+@evaluate.register
+def _concat(op: ops.Concat, env: Env, get: Lookup) -> np.ndarray:
+    del env
+    return np.concatenate([get(ref) for ref in op.xs], axis=op.axis)
+
+
+@evaluate.register
+def _requantize(op: ops.Requantize, env: Env, get: Lookup) -> np.ndarray:
+    del env
+    return np.clip((get(op.x) * get(op.multiplier) + get(op.bias)) >> op.shift, op.lo, op.hi)
+
+
+@evaluate.register
+def _threshold(op: ops.Threshold, env: Env, get: Lookup) -> np.ndarray:
+    del env
+    x, table = get(op.x), get(op.table)
+    x = x * get(op.direction)
+    if len(table) == 1:
+        passed = np.searchsorted(table[0], x, side="right")
+    else:
+        passed = np.stack(
+            [np.searchsorted(row, x[..., c], side="right") for c, row in enumerate(table)], axis=-1
+        )
+    if op.planes:
+        return (2 * passed - 1).astype(np.int8)[None]
+    return op.lo + passed.astype(np.int64)
+
+
+@evaluate.register
+def _lookup(op: ops.Lookup, env: Env, get: Lookup) -> np.ndarray:
+    index = get(op.x) - env.type(op.x).integer.lo
+    table = get(op.table)
+    return table[np.arange(len(table)) if len(table) > 1 else 0, index]
+
+
+@evaluate.register
+def _argmax(op: ops.ArgMax, env: Env, get: Lookup) -> np.ndarray:
+    del env
+    return np.argmax(get(op.x), axis=-1)[..., None].astype(np.int64)
