@@ -1,0 +1,18 @@
+"""Quantizer ops, grids, `quantize_`, calibration and export: what training and lowering share."""
+
+from mcugen.quant.apply import Add, LayerGrids, quantize_, snap_weights_
+from mcugen.quant.calibrate import calibrate
+from mcugen.quant.export import export
+from mcugen.quant.grid import Basis, Grid, Uniform
+
+__all__ = [
+    "Add",
+    "Basis",
+    "Grid",
+    "LayerGrids",
+    "Uniform",
+    "calibrate",
+    "export",
+    "quantize_",
+    "snap_weights_",
+]
