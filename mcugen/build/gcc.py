@@ -1,0 +1,88 @@
+"""Command lines of the C compilers: lists of arguments, which `mcugen.tools` runs."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mcugen.target.boards import Board
+from mcugen.target.cores import Core
+
+ARM_GCC = "arm-none-eabi-gcc"
+ARM_OBJCOPY = "arm-none-eabi-objcopy"
+ARM_OBJDUMP = "arm-none-eabi-objdump"
+
+#: What every C file that mcugen ships or emits is clean under, with gcc and clang.
+WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
+
+#: One section per function and object, so that the linker drops what nothing uses.
+SECTIONS = ("-ffunction-sections", "-fdata-sections")
+
+#: Leaves OBJECT.su and OBJECT.ci (stack per function, call graph) beside each object.
+STACK_USAGE = ("-fstack-usage", "-fcallgraph-info=su")
+
+
+def prefix_maps(folders: Mapping[Path, str]) -> tuple[str, ...]:
+    """Options that keep absolute folders out of the objects, so that builds are reproducible."""
+    return tuple(f"-ffile-prefix-map={folder}={name}" for folder, name in folders.items())
+
+
+def host_library(
+    sources: Sequence[Path], output: Path, *, compiler: str = "gcc", options: Sequence[str] = ()
+) -> list[str]:
+    """A shared library of `sources` for this machine; `options` such as sanitizers."""
+    files = [str(source) for source in sources]
+    return [compiler, *WARNINGS, "-O2", "-fPIC", "-shared", *options, *files, "-o", str(output)]
+
+
+def compile_object(
+    core: Core, source: Path, output: Path, *, optimize: str = "-O2", options: Sequence[str] = ()
+) -> list[str]:
+    """One object file for `core`, with its stack usage beside it."""
+    return [
+        ARM_GCC,
+        *core.gcc_flags,
+        *WARNINGS,
+        optimize,
+        *SECTIONS,
+        *STACK_USAGE,
+        *options,
+        "-c",
+        str(source),
+        "-o",
+        str(output),
+    ]
+
+
+def link_image(board: Board, objects: Sequence[Path], script: Path, output: Path) -> list[str]:
+    """The image for `board`. newlib-nano and libgcc give memcpy and the like; no start files."""
+    memory = board.memory
+    symbols = {
+        "flash_base": memory.flash.base,
+        "flash_size": memory.flash.size,
+        "ram_base": memory.ram.base,
+        "ram_size": memory.ram.size,
+        "stack_size": board.firmware.stack_bytes,
+    }
+    return [
+        ARM_GCC,
+        *board.core.gcc_flags,
+        "-nostartfiles",
+        "--specs=nano.specs",
+        *(f"-Wl,--defsym={name}=0x{value:x}" for name, value in symbols.items()),
+        "-T",
+        str(script),
+        "-Wl,--gc-sections",
+        "-Wl,--fatal-warnings",
+        "-Wl,--build-id=none",
+        *(str(item) for item in objects),
+        "-o",
+        str(output),
+    ]
+
+
+def copy_image(elf: Path, output: Path, form: str) -> list[str]:
+    """`elf` as `form`: `binary` or `ihex`."""
+    return [ARM_OBJCOPY, "-O", form, str(elf), str(output)]
+
+
+def disassemble(elf: Path) -> list[str]:
+    return [ARM_OBJDUMP, "-d", "--no-show-raw-insn", str(elf)]

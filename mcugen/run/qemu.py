@@ -1,0 +1,124 @@
+"""The firmware image in QEMU, driven through the same serial protocol as a board."""
+
+import select
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mcugen import tools
+from mcugen.errors import fail
+from mcugen.run.device import Device, Timing
+from mcugen.target.boards import Board, Qemu
+
+PROGRAM = "qemu-system-arm"
+
+_CONNECT_S = 20.0
+_POLL_S = 0.05
+_STOP_S = 2.0
+
+
+class SocketLine:
+    """A connected socket as a `Line`."""
+
+    def __init__(self, connection: socket.socket, name: str) -> None:
+        self.name = name
+        self._connection = connection
+
+    def send(self, data: bytes) -> None:
+        self._connection.sendall(data)
+
+    def receive(self) -> bytes:
+        if not select.select([self._connection], [], [], _POLL_S)[0]:
+            return b""
+        data = self._connection.recv(4096)
+        if not data:
+            raise OSError("it was closed at the other end")
+        return data
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def qemu_argv(machine: Qemu, elf: Path, line: Path) -> list[str]:
+    """QEMU with `elf`, its serial port connecting to the UNIX socket `line`, and nothing else."""
+    unused = ["-serial", "null"] * machine.serial
+    return [
+        PROGRAM,
+        "-M",
+        machine.machine,
+        "-nographic",
+        "-monitor",
+        "none",
+        "-chardev",
+        f"socket,id=line,path={line}",
+        *unused,
+        "-serial",
+        "chardev:line",
+        "-kernel",
+        str(elf),
+    ]
+
+
+@contextmanager
+def open_qemu(board: Board, elf: Path, timing: Timing | None = None) -> Iterator[Device]:
+    """The image `elf` running in the QEMU machine closest to `board`; stopped at the end.
+
+    Raises:
+        McugenError: QEMU is missing or does not start, or it has no machine for this board.
+    """
+    if board.qemu is None:
+        raise fail(
+            "run", f"QEMU has no machine for '{board.name}'", help="run on the board: --port"
+        )
+    if not elf.is_file():
+        raise fail(
+            "run", f"no image '{elf}'", help=f"mcugen build DIR --board {board.name} makes it"
+        )
+    tools.require(PROGRAM)
+    with tempfile.TemporaryDirectory(prefix="mcugen-") as folder:
+        line = Path(folder) / "line"
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(line))
+            listener.listen(1)
+            log = Path(folder) / "log"
+            with log.open("wb") as words:
+                process = subprocess.Popen(
+                    qemu_argv(board.qemu, elf.resolve(), line),
+                    stdin=subprocess.DEVNULL,
+                    stdout=words,
+                    stderr=words,
+                )
+            try:
+                connection = _accept(listener, process, log)
+                name = f"QEMU ({board.qemu.machine})"
+                with Device(SocketLine(connection, name), timing, emulated=True) as device:
+                    yield device
+            finally:
+                _stop(process)
+
+
+def _accept(listener: socket.socket, process: subprocess.Popen[bytes], log: Path) -> socket.socket:
+    """The connection that QEMU makes when it starts."""
+    deadline = time.monotonic() + _CONNECT_S
+    while time.monotonic() < deadline:
+        if select.select([listener], [], [], _POLL_S)[0]:
+            return listener.accept()[0]
+        if process.poll() is not None:
+            words = log.read_text(encoding="utf-8", errors="replace").strip()
+            raise fail(
+                "run", f"QEMU ended with exit code {process.returncode}", got=words[-2000:] or None
+            )
+    raise fail("run", f"QEMU did not start within {_CONNECT_S:g} s")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
