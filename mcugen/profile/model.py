@@ -1,0 +1,115 @@
+"""A generated model on an emulated core: bytes in, bytes out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from mcugen.emit.manifest import Manifest, Tensor
+from mcugen.errors import fail
+from mcugen.profile.emulator import Emulator
+from mcugen.profile.image import build_image
+from mcugen.target.cores import Core
+
+IntegerArray = npt.NDArray[np.integer]
+
+#: Element types as they lie in memory; `bits` holds 32 elements a word.
+_DTYPES = {"bits": np.dtype("<u4")}
+
+
+def element_dtype(tensor: Tensor) -> np.dtype:
+    """How numpy reads `tensor` from memory."""
+    return _DTYPES.get(tensor.dtype) or np.dtype(tensor.dtype).newbyteorder("<")
+
+
+class ModelEmulator:
+    """One model, compiled for `core`, initialised once, ready to run inputs one after another."""
+
+    def __init__(
+        self, folder: Path, manifest: Manifest, core: Core, *, flags: Sequence[str] = ()
+    ) -> None:
+        """Compile the C in `folder`; `flags` as in `build_image`.
+
+        Raises:
+            McugenError: as `build_image` and `Emulator`, or the model's init reports an error.
+        """
+        self.manifest = manifest
+        self.emulator = Emulator(build_image(folder, manifest, core, flags=flags), core)
+        self.context = self.emulator.program.address_of("bare_context")
+        self.run_symbol = f"{manifest.name}_run"
+        self._expect_ok(f"{manifest.name}_init")
+        self._input = self.emulator.call(f"{manifest.name}_input", self.context)
+        self._output = self.emulator.call(f"{manifest.name}_output", self.context)
+
+    def _expect_ok(self, symbol: str) -> None:
+        status = self.emulator.call(symbol, self.context)
+        if status:
+            raise fail("profile", f"{symbol} failed", got=f"status {status - 2**32}", want="0")
+
+    def set_input(self, values: IntegerArray) -> None:
+        """Write one input in the manifest's element type and order (NHWC; `bits`: packed words).
+
+        Raises:
+            McugenError: another number of elements, or values outside of the element type.
+        """
+        tensor = self.manifest.input
+        dtype = element_dtype(tensor)
+        converted = np.ascontiguousarray(values).astype(dtype)
+        if converted.nbytes != tensor.bytes:
+            count = tensor.bytes // dtype.itemsize
+            raise fail(
+                "profile", "input of the wrong size", got=f"{values.size} elements", want=f"{count}"
+            )
+        if not np.array_equal(converted, values):
+            raise fail("profile", f"input values do not fit {tensor.dtype}")
+        self.emulator.write(self._input, converted.tobytes())
+
+    def run(self) -> IntegerArray:
+        """Run the input that was set, and return the output's elements, flat.
+
+        Raises:
+            McugenError: as `Emulator.call`, or the model reports an error.
+        """
+        self._expect_ok(self.run_symbol)
+        tensor = self.manifest.output
+        data = self.emulator.read(self._output, tensor.bytes)
+        return np.frombuffer(data, element_dtype(tensor))
+
+    def run_batch(self, inputs: IntegerArray) -> IntegerArray:
+        """Outputs of `inputs`, one a row: `(n, …)` in, `(n, elements)` out, as they lie in memory.
+
+        Raises:
+            McugenError: as `set_input` and `run`.
+        """
+        tensor = self.manifest.output
+        dtype = element_dtype(tensor)
+        outputs = np.empty((len(inputs), tensor.bytes // dtype.itemsize), dtype)
+        for row, values in zip(outputs, inputs, strict=True):
+            self.set_input(values)
+            row[:] = self.run()
+        return outputs
+
+
+def random_inputs(tensor: Tensor, count: int, seed: int) -> IntegerArray:
+    """`count` inputs, uniform over the levels of `tensor`, one a row; same seed, same inputs."""
+    dtype = element_dtype(tensor)
+    lo, hi = _bounds(tensor)
+    generator = np.random.default_rng(seed)
+    shape = (count, tensor.bytes // dtype.itemsize)
+    return generator.integers(lo, hi, shape, endpoint=True, dtype=dtype.newbyteorder("="))
+
+
+def varied_inputs(tensor: Tensor, count: int, seed: int) -> IntegerArray:
+    """`count` inputs: zero, lowest, highest, lowest and highest in turn, the rest random."""
+    inputs = random_inputs(tensor, count, seed)
+    lo, hi = _bounds(tensor)
+    zero = min(max(tensor.zero_point, lo), hi)
+    for row, pattern in zip(inputs, ([zero], [lo], [hi], [lo, hi]), strict=False):
+        row[:] = np.resize(np.array(pattern, inputs.dtype), row.shape)
+    return inputs
+
+
+def _bounds(tensor: Tensor) -> tuple[int, int]:
+    """Lowest and highest element in memory; for `bits` those are words, all of 32 bits used."""
+    return (0, 2**32 - 1) if tensor.dtype == "bits" else (tensor.lo, tensor.hi)
