@@ -11,10 +11,11 @@ import numpy as np
 
 from mcugen.errors import Fault, McugenError, fail
 from mcugen.frontend.archive_graph import MAX_VALUES, Notes, read_metas, read_nodes
+from mcugen.frontend.archive_inplace import refs, without_overwriting
 from mcugen.frontend.archive_json import Field, read_json
 from mcugen.frontend.archive_tensors import Payloads, finite_fault
 from mcugen.frontend.archive_zip import STAGE, Container, read_file
-from mcugen.frontend.graph import Argument, ExportedGraph, GraphNode, Meta, Ref
+from mcugen.frontend.graph import ExportedGraph, GraphNode, Meta
 
 SCHEMA_MAJOR = 8
 ARCHIVE_VERSION = "0"
@@ -37,15 +38,16 @@ def read_archive(path: Path) -> ExportedGraph:
     metas = read_metas(module["graph"]["tensor_values"], notes)
     nodes = read_nodes(module["graph"]["nodes"], notes)
     signature = _Signature(module["signature"], notes)
-    _check_in_place(nodes, signature, notes)
     if notes.all():
         raise McugenError(STAGE, notes.all())
     _check_order(nodes, signature, metas, container.at(f"models/{model}.json"))
+    state = {name: signature.qualified.get(name, name) for name in signature.names}
+    nodes, outputs = without_overwriting(nodes, tuple(signature.outputs), state, path.name)
     tensors = _load(container, model, signature, metas)
     return ExportedGraph(
         hashlib.sha256(data).hexdigest(),
         tuple(signature.inputs),
-        tuple(signature.outputs),
+        outputs,
         nodes,
         tensors,
         metas,
@@ -73,9 +75,7 @@ def _model(container: Container) -> str:
         if name.startswith("models/") and name.endswith(".json")
     ]
     if len(names) != 1:
-        what = (
-            "the archive holds several models" if names else "the archive holds no exported model"
-        )
+        what = "the archive holds several models" if names else "the archive holds no model"
         raise fail(
             STAGE,
             what,
@@ -97,7 +97,7 @@ def _check_schema(document: Field) -> None:
             "the archive's schema version is not supported",
             at=version.at,
             got=f"{major}.{minor}{by}",
-            want=f"{SCHEMA_MAJOR}.x, as PyTorch 2.8 to 2.13 write",
+            want=f"{SCHEMA_MAJOR}.x",
             help="update mcugen" if major > SCHEMA_MAJOR else "export again with a newer PyTorch",
         )
 
@@ -115,19 +115,20 @@ class _Signature:
         for spec in signature["output_specs"].list(MAX_VALUES):
             self._output(spec, notes)
 
+    @property
+    def names(self) -> list[str]:
+        """Every tensor that is there before the first node."""
+        return [*self.qualified, *self.inputs]
+
     def _input(self, spec: Field, notes: Notes) -> None:
         tag, value = spec.union()
         if tag in ("parameter", "buffer", "tensor_constant"):
-            name = value["arg"]["name"].identifier()
-            if name in self.qualified or name in self.inputs:
-                raise spec.wrong(f"name {name} is given twice")
+            name = self._define(value["arg"]["name"].identifier(), spec)
             self.qualified[name] = value[f"{tag}_name"].text()
             if tag == "parameter":
                 self.parameters.add(name)
-        elif tag == "user_input" and (name := _tensor(value["arg"])):
-            if name in self.qualified or name in self.inputs:
-                raise spec.wrong(f"name {name} is given twice")
-            self.inputs.append(name)
+        elif tag == "user_input" and (given := _tensor(value["arg"])):
+            self.inputs.append(self._define(given, spec))
         elif tag != "constant_input":  # constants of the call are already inside the nodes
             notes.faults.append(
                 Fault(
@@ -137,11 +138,15 @@ class _Signature:
                 )
             )
 
+    def _define(self, name: str, spec: Field) -> str:
+        if name in self.qualified or name in self.inputs:
+            raise spec.wrong(f"tensor {name} is defined twice")
+        return name
+
     def _output(self, spec: Field, notes: Notes) -> None:
         tag, value = spec.union()
         if tag == "user_output":
-            name = _tensor(value["arg"])
-            if name:
+            if name := _tensor(value["arg"]):
                 self.outputs.append(name)
             else:
                 what = "an output of the model is not a tensor"
@@ -160,34 +165,11 @@ def _tensor(argument: Field) -> str | None:
     return value["name"].identifier() if tag == "as_tensor" else None
 
 
-def refs(argument: Argument) -> tuple[str, ...]:
-    """The tensors an argument refers to."""
-    if isinstance(argument, Ref):
-        return (argument.name,)
-    if isinstance(argument, tuple):
-        return tuple(name for item in argument for name in refs(item))
-    return ()
-
-
-def _check_in_place(nodes: tuple[GraphNode, ...], signature: _Signature, notes: Notes) -> None:
-    """Note nodes that overwrite a parameter, a buffer or an input."""
-    state = {*signature.qualified, *signature.inputs}
-    for node in nodes:
-        operation = node.target.split(".")[1] if "." in node.target else ""
-        if not operation.endswith("_") or operation.startswith("_"):
-            continue
-        for name in refs(node.arguments.get("self")):
-            if name in state and operation != "detach_":
-                got = f"{operation} on {signature.qualified.get(name, name)}"
-                advice = "call model.eval() before the export, or use the op without the underscore"
-                notes.node("a node overwrites the model's state or input", node.source, got, advice)
-
-
 def _check_order(
     nodes: tuple[GraphNode, ...], signature: _Signature, metas: dict[str, Meta], at: str
 ) -> None:
     """Every name is defined once, before its use, and has a shape."""
-    defined = {*signature.qualified, *signature.inputs}
+    defined = set(signature.names)
     for node in nodes:
         for name in (name for argument in node.arguments.values() for name in refs(argument)):
             if name not in defined:

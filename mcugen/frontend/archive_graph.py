@@ -1,7 +1,7 @@
 """Nodes of an exported graph, out of `models/*.json`.
 
-What breaks the format raises at once; what is merely not supported is collected, so that a user sees
-all of it together.
+What breaks the format raises at once; what is merely not supported is collected, so that a user
+sees all of it together.
 """
 
 import re
@@ -15,7 +15,7 @@ from mcugen.frontend.archive_tensors import Symbolic, read_dtype, read_meta
 from mcugen.frontend.graph import Argument, GraphNode, Meta, Ref
 from mcugen.ir.program import Source
 
-MAX_NODES = 10_000
+MAX_NODES = 4_000
 MAX_VALUES = 50_000
 MAX_ITEMS = 10_000
 _SHOWN_SYMBOLS = 3
@@ -28,6 +28,8 @@ _MEMORY_FORMATS = {
     4: "preserve_format",
 }
 _LAYOUTS = {7: "strided"}
+_CHECK = "aten._assert_tensor_metadata.default"
+_SCALAR_TARGETS = ("aten.item.default", "aten._local_scalar_dense.default")
 
 
 @dataclass
@@ -37,11 +39,14 @@ class Notes:
     file: str
     faults: list[Fault] = field(default_factory=list)
     symbols: list[str] = field(default_factory=list)
-    """Values whose size was left open, as in `x [s0, 1, 28, 28]`."""
+    """Values that depend on a size left open, as in `x [?, 1, 28, 28]`."""
+    scalars: set[str] = field(default_factory=set)
+    """Numbers taken out of tensors, which have their own fault."""
 
     def symbol(self, text: str) -> None:
         """Note a value that depends on a size left open."""
-        self.symbols.append(text)
+        if text not in self.scalars:
+            self.symbols.append(text)
 
     def node(self, what: str, source: Source, got: str, help: str | None = None) -> None:
         """Note a node that is not supported."""
@@ -55,9 +60,8 @@ class Notes:
         more = len(self.symbols) - _SHOWN_SYMBOLS
         got = ", ".join(self.symbols[:_SHOWN_SYMBOLS]) + (f" and {more} more" if more > 0 else "")
         advice = "export with a fixed batch of 1 and without dynamic_shapes"
-        return [Fault("the model has dynamic shapes", at=self.file, got=got, help=advice)] + (
-            self.faults
-        )
+        dynamic = Fault("the model has dynamic shapes", at=self.file, got=got, help=advice)
+        return [dynamic, *self.faults]
 
 
 def read_metas(values: Field, notes: Notes) -> dict[str, Meta]:
@@ -66,24 +70,26 @@ def read_metas(values: Field, notes: Notes) -> dict[str, Meta]:
     for name, value in values.items(MAX_VALUES):
         meta = read_meta(value)
         if isinstance(meta, Symbolic):
-            notes.symbol(f"{name} [{', '.join(meta.sizes)}]")
+            notes.symbol(f"{name} {meta}")
         else:
             metas[name] = meta
     return metas
 
 
 def read_nodes(nodes: Field, notes: Notes) -> tuple[GraphNode, ...]:
-    """All nodes in the archive's order."""
-    return tuple(_node(node, index, notes) for index, node in enumerate(nodes.list(MAX_NODES)))
+    """All nodes in the archive's order, without the exporter's own checks of types."""
+    found = (_node(node, index, notes) for index, node in enumerate(nodes.list(MAX_NODES)))
+    return tuple(node for node in found if node.target != _CHECK)
 
 
 def _node(node: Field, index: int, notes: Notes) -> GraphNode:
-    outputs = tuple(name for output in node["outputs"].list(64) for name in _names(output, notes))
     given = node.get("name")
-    name = given.identifier() if given else (outputs[0] if outputs else f"node_{index}")
     metadata = {key: value.prose() for key, value in node["metadata"].items(64)}
-    source = read_source(name, metadata)
+    source = read_source(given.identifier() if given else f"node_{index}", metadata)
     target = _target(node["target"].text(), source, notes)
+    if target is None:
+        return GraphNode("", (), {}, source)
+    outputs = tuple(name for output in node["outputs"].list(64) for name in _names(output, notes))
     arguments: dict[str, Argument] = {}
     for pair in node["inputs"].list(256):
         key = pair["name"].text()
@@ -93,16 +99,21 @@ def _node(node: Field, index: int, notes: Notes) -> GraphNode:
     return GraphNode(target, outputs, arguments, source)
 
 
-def _target(text: str, source: Source, notes: Notes) -> str:
-    """`aten.conv2d.default` for `torch.ops.aten.conv2d.default`."""
+def _target(text: str, source: Source, notes: Notes) -> str | None:
+    """`aten.conv2d.default` for `torch.ops.aten.conv2d.default`; None where it is no operator."""
     if text.startswith("torch.ops.higher_order."):
         advice = "write forward without cond, map, loops over tensors and autograd contexts"
         notes.node("control flow inside the graph is not supported", source, text, advice)
     elif not (match := _TARGET.fullmatch(text)):
         notes.node("an operation is no PyTorch operator", source, text)
     else:
-        return ".".join(match.groups())
-    return text
+        target = ".".join(match.groups())
+        if target in _SCALAR_TARGETS:
+            notes.scalars.add(source.node)
+            advice = "keep the value a tensor, or make it a constant before the export"
+            notes.node("a number is taken out of a tensor", source, target, advice)
+        return target
+    return None
 
 
 def _names(output: Field, notes: Notes) -> Iterable[str]:

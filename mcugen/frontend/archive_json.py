@@ -1,4 +1,4 @@
-"""JSON out of an archive, field by field: every access checks its type and names the field it fails at."""
+"""JSON out of an archive: every access to a field checks its type and names it where it fails."""
 
 import json
 import math
@@ -22,7 +22,7 @@ def read_json(container: Container, entry: str) -> "Field":
     """The document in an entry.
 
     Raises:
-        McugenError: missing, over 16 MiB, not JSON, a key twice in an object, nested deeper than 64.
+        McugenError: missing, over 16 MiB, not JSON, nested deeper than 64, a key given twice.
     """
     at = container.at(entry)
     raw = container.read(entry, MAX_JSON_BYTES)

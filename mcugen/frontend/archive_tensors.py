@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcugen.errors import Fault, fail
-from mcugen.frontend.archive_json import Field, clip, read_json
+from mcugen.frontend.archive_json import Field, read_json
 from mcugen.frontend.archive_zip import MAX_UNPACKED_BYTES, STAGE, Container
 from mcugen.frontend.graph import Meta
 
@@ -39,7 +39,10 @@ _STRIDED = 7
 class Symbolic:
     """A tensor whose shape was left open at export."""
 
-    sizes: tuple[str, ...]
+    sizes: tuple[int | None, ...]
+
+    def __str__(self) -> str:
+        return f"[{', '.join('?' if size is None else str(size) for size in self.sizes)}]"
 
 
 def read_dtype(field: Field) -> str:
@@ -56,9 +59,9 @@ def read_meta(field: Field) -> Meta | Symbolic:
     if field["layout"].integer() != _STRIDED:
         raise field["layout"].wrong("a tensor is sparse or packed", want="a plain strided tensor")
     sizes = [_size(size) for size in field["sizes"].list(MAX_RANK)]
-    shape = tuple(size for size in sizes if isinstance(size, int))
+    shape = tuple(size for size in sizes if size is not None)
     if len(shape) != len(sizes):
-        return Symbolic(tuple(str(size) for size in sizes))
+        return Symbolic(tuple(sizes))
     if math.prod(shape) > MAX_ELEMENTS:
         want = f"at most {MAX_ELEMENTS} elements"
         raise fail(STAGE, "a tensor is too large", at=field.at, got=str(list(shape)), want=want)
@@ -67,14 +70,14 @@ def read_meta(field: Field) -> Meta | Symbolic:
     return Meta(shape, dtype)
 
 
-def _size(field: Field) -> int | str:
-    """A size, or the text of its expression, which nobody evaluates."""
+def _size(field: Field) -> int | None:
+    """A size; None for an expression, which nobody evaluates."""
     tag, value = field.union()
     if tag == "as_int":
         return value.integer(0, MAX_ELEMENTS)
     if tag != "as_expr":
         raise field.wrong("a size is neither an integer nor an expression")
-    return clip(value["expr_str"].prose()).strip("'\"")
+    return None
 
 
 class Payloads:

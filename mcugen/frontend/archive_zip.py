@@ -1,4 +1,4 @@
-"""The container of a `.pt2`: a zip file whose entries are read on demand, in memory and within limits.
+"""The container of a `.pt2`: a zip file whose entries are read on demand and within limits.
 
 Nothing is written to disk, and an entry nobody asks for (sample inputs, native libraries) is never
 decompressed.
@@ -215,6 +215,6 @@ def _root(file: str, names: list[str]) -> str:
     elif "data.pkl" in ends:
         got = "a file of torch.save, which only PyTorch can load"
     elif "serialized_exported_program.json" in ends | set(names):
-        got = "an exported program in the format before PyTorch 2.8"
-        help_ = "load and save it again with PyTorch 2.8 or newer"
+        got = "an exported program in the format of an older PyTorch"
+        help_ = "load and save it again with PyTorch 2.13 or newer"
     raise fail(STAGE, "not a .pt2 archive", at=file, got=got, want="archive_format", help=help_)
