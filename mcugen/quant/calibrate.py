@@ -64,7 +64,7 @@ def calibrate(
     model.eval()
     try:
         _merge(model, first[:TRACED_SAMPLES])
-        pending = {n: q for n, q in _activations(model) if not q.fitted}
+        pending = {q: name for name, q in reversed(_activations(model)) if not q.fitted}
         _observe(model, pending, chain([first], iterator))
         _fit(pending, percentile, search)
     finally:
@@ -94,16 +94,16 @@ def _activations(model: nn.Module) -> list[tuple[str, Quantizer]]:
     return [(name, getattr(holder, key)) for name, holder, key in _holders(model)]
 
 
-def _observe(model: nn.Module, pending: dict[str, Quantizer], batches: Iterable[Tensor]) -> None:
-    for quantizer in pending.values():
+def _observe(model: nn.Module, pending: Iterable[Quantizer], batches: Iterable[Tensor]) -> None:
+    for quantizer in pending:
         quantizer.observer = Observer()
     for batch in batches:
         model(batch)
 
 
-def _fit(pending: dict[str, Quantizer], percentile: float, search: bool) -> None:
+def _fit(pending: dict[Quantizer, str], percentile: float, search: bool) -> None:
     faults = []
-    for name, quantizer in pending.items():
+    for quantizer, name in pending.items():
         observer = quantizer.observer
         assert observer is not None
         quantizer.observer = None

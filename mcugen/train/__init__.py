@@ -1,0 +1,40 @@
+"""Training methods. A method is one module with `Options` and `train(config, options)`."""
+
+import importlib
+from typing import Any, Protocol, cast
+
+from mcugen.errors import fail
+from mcugen.train.config import TrainConfig, TrainResult
+
+METHODS = {
+    "float": "mcugen.train.float",
+    "uniform": "mcugen.train.uniform",
+}
+MODELS = ("mlp", "lenet", "dscnn", "resnet")  # the names of models.ZOO, known without torch
+
+
+class Method(Protocol):
+    """What the module of a method offers."""
+
+    Options: type[Any]  # a frozen dataclass with defaults; its docstring says what each field does
+
+    def train(self, config: TrainConfig, options: Any) -> TrainResult:
+        """Trains, writes `config.output` and reports."""
+        ...
+
+
+def method(name: str) -> Method:
+    """The module of a training method. Imports torch; raises McugenError for an unknown name."""
+    if name not in METHODS:
+        raise fail(
+            "train", "no training method of this name", got=repr(name), want=", ".join(METHODS)
+        )
+    try:
+        return cast(Method, importlib.import_module(METHODS[name]))
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise fail("train", "torch is not installed", help="pip install 'mcugen[train]'") from error
+
+
+__all__ = ["METHODS", "MODELS", "Method", "TrainConfig", "TrainResult", "method"]

@@ -1,0 +1,37 @@
+"""What every training method takes and gives back. No torch here: the command line imports it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run, apart from the method's own options.
+
+    With `checkpoint`, the state is written there after each epoch; with `resume` too, a run goes on
+    from it and ends with the same weights as one that was never interrupted.
+    """
+
+    model: str  # a name of the zoo
+    data: str  # a known set or an .npz file
+    output: Path  # the .pt2 to write
+    epochs: int | None = None  # of the whole run; None is the method's default
+    batch_size: int = 128
+    learning_rate: float | None = None  # peak of the cosine schedule; None is the method's default
+    seed: int = 0
+    checkpoint: Path | None = None
+    resume: bool = False
+    limit: int | None = None  # train on the first `limit` samples only
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run reached: accuracy in 0 … 1 on the test samples, and what is worth a line."""
+
+    path: Path
+    accuracy: float
+    samples: int  # test samples behind the accuracy
+    seconds: float
+    loss: float  # mean of the last epoch
+    summary: str  # e.g. "input u8, first layer 8/8 bits, others 4/4 bits"
+    details: dict[str, str | float] = field(default_factory=dict)

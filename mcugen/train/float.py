@@ -1,0 +1,30 @@
+"""Float training: the accuracy that the quantized methods are measured against."""
+
+from dataclasses import dataclass
+
+import torch
+
+from mcugen.quant import export
+from mcugen.train import loop, session
+from mcugen.train.config import TrainConfig, TrainResult
+
+EPOCHS = 5
+LEARNING_RATE = 4e-3
+
+
+@dataclass(frozen=True)
+class Options:
+    """Float training has no options of its own."""
+
+
+def train(config: TrainConfig, options: Options) -> TrainResult:
+    """Trains a zoo model in float32 and exports it without quantizers.
+
+    Raises McugenError for an unknown model or data set and for a loss that is not a number.
+    """
+    run = session.Session.start(config, "float")
+    model = run.build()
+    stage = run.stage("float", config.epochs or EPOCHS, config.learning_rate or LEARNING_RATE)
+    loss = run.train(model, stage)
+    export(model, torch.zeros(1, *run.train_samples.shape), config.output)
+    return run.result(loop.accuracy(model, run.test_samples), loss, "float32, no quantizers")

@@ -1,0 +1,253 @@
+"""The training loop: Adam with a cosine schedule, progress, checkpoints."""
+
+import math
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mcugen.data import DataSet
+from mcugen.errors import fail
+from mcugen.quant.quantizer import grid_parameters, keep_scales_positive_
+
+EVALUATION_BATCH = 500
+WARMUP_SHARE = 0.05  # of the steps: the rate rises linearly before it falls as a cosine
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A data set on torch's side: x `[N, C, H, W]` float32, y `[N]` int64."""
+
+    x: Tensor
+    y: Tensor
+
+    @classmethod
+    def of(cls, data: DataSet, limit: int | None = None) -> "Samples":
+        """The first `limit` samples of a set (all for None)."""
+        return cls(torch.from_numpy(data.x[:limit]), torch.from_numpy(data.y[:limit]))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of one sample."""
+        return (self.x.shape[1], self.x.shape[2], self.x.shape[3])
+
+    def batches(self, size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Shuffled batches of one epoch. A last single sample is left out: batch norm needs two."""
+        order = torch.randperm(len(self.y), generator=torch.Generator().manual_seed(seed))
+        for start in range(0, len(order), size):
+            picks = order[start : start + size]
+            if len(picks) > 1:
+                yield self.x[picks], self.y[picks]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One run of the optimizer over a model: a method has one or several, in order."""
+
+    name: str
+    epochs: int
+    learning_rate: float
+    batch_size: int
+    seed: int
+
+
+@dataclass
+class Checkpoint:
+    """The state of a run on disk: which stage and epoch are done, weights and optimizer.
+
+    It is read with `weights_only=True`, so a stranger's file cannot run code.
+    """
+
+    path: Path | None
+    identity: str  # everything that must be equal for a resumed run to make sense
+    state: dict[str, Any] = field(default_factory=dict)
+
+    def load(self) -> None:
+        """Raises McugenError for a file that is missing, damaged or of another run."""
+        assert self.path is not None
+        try:
+            state = torch.load(self.path, weights_only=True)
+            identity = state["identity"]
+        except Exception as error:  # torch.load raises anything on a damaged file
+            got = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+            raise fail("train", "cannot resume", at=str(self.path), got=got) from error
+        if identity != self.identity:
+            raise fail(
+                "train",
+                "the checkpoint belongs to another run",
+                at=str(self.path),
+                got=identity,
+                want=self.identity,
+            )
+        self.state = state
+
+    def finished(self, stage: Stage) -> bool:
+        """Whether the stored run is already past this stage."""
+        return stage.name in self.state.get("finished", ())
+
+    def save(self, stage: Stage, epoch: int, model: nn.Module, optimizer: Any, loss: float) -> None:
+        """Stores the state after `epoch` epochs of `stage`, in one step."""
+        finished = [name for name in self.state.get("finished", ()) if name != stage.name]
+        self.state = {
+            "identity": self.identity,
+            "finished": [*finished, stage.name] if epoch == stage.epochs else finished,
+            "stage": stage.name,
+            "epoch": epoch,
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "loss": loss,
+        }
+        if self.path is not None:
+            self._write()
+
+    def _write(self) -> None:
+        assert self.path is not None
+        with tempfile.NamedTemporaryFile(dir=self.path.parent, delete=False) as file:
+            try:
+                torch.save(self.state, file)
+                file.flush()
+                os.replace(file.name, self.path)
+            except BaseException:
+                Path(file.name).unlink(missing_ok=True)
+                raise
+
+
+def run_stage(
+    model: nn.Module,
+    train: Samples,
+    test: Samples,
+    stage: Stage,
+    checkpoint: Checkpoint,
+    step_hook: Callable[[nn.Module], None] = keep_scales_positive_,
+) -> float:
+    """Trains `model` in place through one stage and returns the last epoch's mean loss.
+
+    Resumes inside the stage where the checkpoint says so. `step_hook` runs after each step.
+    Raises McugenError where the loss is no longer a number.
+    """
+    optimizer = torch.optim.Adam(parameter_groups(model, stage.learning_rate))
+    first, loss = 0, math.nan
+    if checkpoint.state.get("stage") == stage.name:
+        first, loss = checkpoint.state["epoch"], checkpoint.state["loss"]
+        model.load_state_dict(checkpoint.state["model"])
+        optimizer.load_state_dict(checkpoint.state["optimizer"])
+    steps = stage.epochs * math.ceil(len(train.y) / stage.batch_size)
+    with progress_bar() as bar:
+        task = bar.add_task(stage.name, total=steps, completed=first * steps // stage.epochs)
+        for epoch in range(first, stage.epochs):
+            torch.manual_seed(stage.seed + epoch)
+            loss = _epoch(
+                model, train, stage, epoch, optimizer, step_hook, lambda: bar.advance(task)
+            )
+            text = f"{stage.name} {epoch + 1}/{stage.epochs}  loss {loss:.4f}"
+            text += f"  accuracy {100 * accuracy(model, test):.2f} %"
+            bar.update(task, description=text)
+            if not bar.console.is_terminal:
+                bar.console.print(text, highlight=False)
+            checkpoint.save(stage, epoch + 1, model, optimizer, loss)
+    return loss
+
+
+def _epoch(
+    model: nn.Module,
+    train: Samples,
+    stage: Stage,
+    epoch: int,
+    optimizer: torch.optim.Optimizer,
+    step_hook: Callable[[nn.Module], None],
+    advance: Callable[[], None],
+) -> float:
+    model.train()
+    per_epoch = math.ceil(len(train.y) / stage.batch_size)
+    total = count = 0.0
+    batches = train.batches(stage.batch_size, stage.seed * 1000 + epoch)
+    for index, (x, y) in enumerate(batches):
+        factor = schedule((epoch * per_epoch + index + 0.5) / (stage.epochs * per_epoch))
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak"] * factor
+        loss = functional.cross_entropy(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        step_hook(model)
+        total += loss.item() * len(y)
+        count += len(y)
+        if not math.isfinite(total):
+            raise fail(
+                "train", "the loss is not a number", at=f"epoch {epoch + 1}", help="--lr less"
+            )
+        advance()
+    return total / count
+
+
+def schedule(progress: float) -> float:
+    """Share of the peak learning rate at `progress` (0 … 1): linear warm-up, then half a cosine."""
+    if progress < WARMUP_SHARE:
+        return progress / WARMUP_SHARE
+    return 0.5 * (1 + math.cos(math.pi * (progress - WARMUP_SHARE) / (1 - WARMUP_SHARE)))
+
+
+def parameter_groups(model: nn.Module, learning_rate: float) -> list[dict[str, Any]]:
+    """Optimizer groups; a scale or basis gets its rate relative to its own size.
+
+    Adam moves every number by about the rate, whatever the gradient; a scale of 0.002 would be
+    gone after a few steps.
+    """
+    grids = {p: None for p in grid_parameters(model) if p.requires_grad}  # ordered and unique
+    others = [p for p in model.parameters() if p.requires_grad and p not in grids]
+    groups: list[dict[str, Any]] = [{"params": others, "peak": learning_rate}]
+    for parameter in grids:
+        size = float(parameter.detach().abs().mean())
+        groups.append({"params": [parameter], "peak": learning_rate * size})
+    return [{**group, "lr": group["peak"]} for group in groups]
+
+
+@torch.no_grad()
+def accuracy(model: nn.Module, samples: Samples) -> float:
+    """The share of samples whose largest score is their class, in evaluation mode."""
+    training = model.training
+    model.eval()
+    right = 0
+    for start in range(0, len(samples.y), EVALUATION_BATCH):
+        part = slice(start, start + EVALUATION_BATCH)
+        right += int((model(samples.x[part]).argmax(1) == samples.y[part]).sum())
+    model.train(training)
+    return right / len(samples.y)
+
+
+def progress_bar() -> Progress:
+    """A bar on stderr; where that is no terminal, only the printed lines remain."""
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+
+
+def set_seed(seed: int) -> None:
+    """Fixes the generators that initialise weights."""
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+
+
+class Stopwatch:
+    """Seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self._start

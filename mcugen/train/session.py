@@ -1,0 +1,94 @@
+"""What the methods share around the loop: data, model, checkpoint, result."""
+
+from dataclasses import dataclass, replace
+
+from torch import nn
+
+from mcugen import data
+from mcugen.errors import fail
+from mcugen.train import loop, models
+from mcugen.train.config import TrainConfig, TrainResult
+
+
+@dataclass
+class Session:
+    """One training run: its data, its checkpoint and its clock."""
+
+    config: TrainConfig
+    classes: int
+    train_samples: loop.Samples
+    test_samples: loop.Samples
+    checkpoint: loop.Checkpoint
+    clock: loop.Stopwatch
+
+    @classmethod
+    def start(cls, config: TrainConfig, identity: str) -> "Session":
+        """Checks the configuration, loads data and, to resume, the checkpoint.
+
+        `identity` says which method and options run; a checkpoint of others is refused.
+        """
+        check(config)
+        clock = loop.Stopwatch()
+        train_data, test_data = data.load(config.data, "train"), data.load(config.data, "test")
+        same = replace(config, output=config.output.parent, checkpoint=None, resume=False)
+        checkpoint = loop.Checkpoint(config.checkpoint, f"{identity} {_fields(same)}")
+        if config.resume and config.checkpoint is not None and config.checkpoint.exists():
+            checkpoint.load()
+        loop.set_seed(config.seed)
+        return cls(
+            config,
+            max(train_data.classes, test_data.classes),
+            loop.Samples.of(train_data, config.limit),
+            loop.Samples.of(test_data),
+            checkpoint,
+            clock,
+        )
+
+    def build(self, activation: models.Activation = models.relu) -> nn.Module:
+        """The configured zoo model with fresh weights."""
+        return models.build(self.config.model, self.train_samples.shape, self.classes, activation)
+
+    def stage(self, name: str, epochs: int, learning_rate: float) -> loop.Stage:
+        """A stage with the configuration's batch size and seed."""
+        return loop.Stage(name, epochs, learning_rate, self.config.batch_size, self.config.seed)
+
+    def train(self, model: nn.Module, stage: loop.Stage) -> float:
+        """Runs a stage unless the checkpoint is past it; returns its last mean loss."""
+        if self.checkpoint.finished(stage) and self.checkpoint.state["stage"] != stage.name:
+            return 0.0  # the next stage's state replaces the model's
+        return loop.run_stage(model, self.train_samples, self.test_samples, stage, self.checkpoint)
+
+    def result(self, accuracy: float, loss: float, summary: str) -> TrainResult:
+        """The report of a run that has written its output."""
+        return TrainResult(
+            path=self.config.output,
+            accuracy=accuracy,
+            samples=len(self.test_samples.y),
+            seconds=self.clock.seconds(),
+            loss=loss,
+            summary=summary,
+        )
+
+
+def check(config: TrainConfig) -> None:
+    """Raises McugenError, before any work, for values that cannot be meant."""
+    if config.model not in models.ZOO:
+        known = ", ".join(models.ZOO)
+        raise fail("train", "no model of this name", got=repr(config.model), want=known)
+    if config.output.suffix != ".pt2":
+        raise fail("train", "the output is not a .pt2 file name", got=str(config.output))
+    for folder in (config.output.parent, config.checkpoint.parent if config.checkpoint else None):
+        if folder is not None and not folder.is_dir():
+            raise fail("train", "no such folder", got=str(folder))
+    for name, value in (("epochs", config.epochs), ("batch size", config.batch_size)):
+        if value is not None and value < 1:
+            raise fail("train", f"{name} below one", got=str(value))
+    if config.batch_size < 2:
+        raise fail("train", "batch norm needs a batch of two", got=str(config.batch_size))
+    if config.learning_rate is not None and not 0 < config.learning_rate < float("inf"):
+        raise fail("train", "the learning rate is not positive", got=str(config.learning_rate))
+
+
+def _fields(config: TrainConfig) -> str:
+    names = ("model", "data", "epochs", "batch_size", "learning_rate", "seed", "limit")
+    return " ".join(f"{name}={getattr(config, name)}" for name in names)

@@ -1,0 +1,36 @@
+"""Makes the models of this folder: `python tests/models/make.py [NAME …]`, from the repository root.
+
+Source lines in the archives are relative to the current folder, hence the root.
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from mcugen.train import TrainConfig, method
+from mcugen.train.uniform import Options
+
+HERE = Path("tests/models")
+MODELS = {
+    "lenet_w8a8": ("lenet", "mnist", 4, Options(bits=8)),
+    "lenet_w4a4": ("lenet", "mnist", 6, Options(bits=4)),
+    "lenet_mixed": ("lenet", "mnist", 6, Options(bits=8, layer_bits="conv2=4/4,fc1=1/1")),
+    "lenet_binary": ("lenet", "mnist", 10, Options(bits=1)),
+    "digits_mlp": ("mlp", "digits", 20, Options(bits=8)),
+    "digits_resnet": ("resnet", "digits", 20, Options(bits=8)),
+    "digits_dscnn": ("dscnn", "digits", 30, Options(bits=8)),
+}
+
+
+def main(names: list[str]) -> None:
+    torch.set_num_threads(1)  # sums in another order give other weights
+    for name in names or MODELS:
+        model, data, epochs, options = MODELS[name]
+        config = TrainConfig(model, data, HERE / f"{name}.pt2", epochs=epochs)
+        result = method("uniform").train(config, options)
+        print(f"{name}: {100 * result.accuracy:.2f} % in {result.seconds:.0f} s; {result.summary}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
