@@ -1,0 +1,24 @@
+"""Program to program. The order is this tuple; the verifier runs after each pass."""
+
+from collections.abc import Callable
+
+from mcugen.ir.program import Program
+from mcugen.ir.verify import verify
+from mcugen.passes.absorb_direction import absorb_direction
+from mcugen.passes.drop_dead import drop_dead
+
+Pass = Callable[[Program], Program]
+
+#: `drop_dead` comes first: a frontend leaves what nobody reads, and the verifier refuses that.
+PIPELINE: tuple[Pass, ...] = (drop_dead, absorb_direction)
+
+
+def optimize(program: Program) -> Program:
+    """`program` after every pass.
+
+    Raises:
+        McugenError: a pass made a program that does not verify.
+    """
+    for transform in PIPELINE:
+        program = verify(transform(program), after=transform.__name__)
+    return program
