@@ -82,8 +82,7 @@ class Emulator:
         self._unicorn, self._arm = modules.unicorn, modules.unicorn_arm
         self._engine = self._open()
         self._load()
-        self._fault: str | None = None
-        self._engine.hook_add(self._unicorn.UC_HOOK_MEM_INVALID, self._on_invalid)
+        self._fault = ""
 
     def _open(self) -> Any:
         # UC_MODE_MCLASS would silently select a Cortex-M33, whatever model is set.
@@ -118,12 +117,17 @@ class Emulator:
             engine.reg_write(arm.UC_ARM_REG_R4 + offset, word)
         engine.reg_write(arm.UC_ARM_REG_SP, _STACK_END)
         engine.reg_write(arm.UC_ARM_REG_LR, _STOP | 1)
-        self._fault = None
+        self._fault = ""
         entry = self.program.address_of(symbol) | 1
+        # Left in place, the hook would tie engine and emulator into a cycle that waits for a full
+        # garbage collection, and an engine reserves a gigabyte of address space.
+        handle = engine.hook_add(self._unicorn.UC_HOOK_MEM_INVALID, self._on_invalid)
         try:
             engine.emu_start(entry, _STOP, count=self._limit)
         except self._unicorn.UcError as error:
             raise self._stopped(symbol, self._fault or str(error)) from error
+        finally:
+            engine.hook_del(handle)
         self._check_return(symbol)
         return int(engine.reg_read(arm.UC_ARM_REG_R0))
 

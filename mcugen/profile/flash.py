@@ -17,8 +17,12 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
+from mcugen.errors import fail
 from mcugen.profile.emulator import Emulator
 from mcugen.profile.trace import Blocks
+from mcugen.target.boards import Flash
+
+_BUS_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,21 @@ class FlashModel:
     data_lines: int
     """0: no data cache, each load reads the flash."""
     prefetch: bool
+
+
+def flash_model(flash: Flash) -> FlashModel:
+    """The model of a board's flash; without caches it is read a bus word at a time.
+
+    Raises:
+        McugenError: caches with lines of different sizes, which this model does not have.
+    """
+    caches = (flash.instruction_cache, flash.data_cache)
+    widths = {cache.line_bytes for cache in caches if cache}
+    if len(widths) > 1:
+        raise fail("profile", "flash caches with lines of different sizes", got=f"{sorted(widths)}")
+    instructions, data = (cache.lines if cache else 0 for cache in caches)
+    width = widths.pop() if widths else _BUS_BYTES
+    return FlashModel(flash.wait_states, width, instructions, data, flash.prefetch)
 
 
 class LineCache:

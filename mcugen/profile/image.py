@@ -7,13 +7,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mcugen import tools
+from mcugen.build.gcc import ARM_GCC, SECTIONS, WARNINGS
 from mcugen.emit.manifest import Manifest
 from mcugen.errors import fail
 from mcugen.resources import data_root
 from mcugen.target.cores import Core
 
-COMPILER = "arm-none-eabi-gcc"
-_WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
+#: As in the firmware: newlib-nano for memcpy and the like, and warnings of the linker are errors.
+_LINK = (
+    "-nostartfiles",
+    "--specs=nano.specs",
+    "-Wl,--gc-sections",
+    "-Wl,--fatal-warnings",
+    "-Wl,--build-id=none",
+)
 
 
 def image_argv(
@@ -23,12 +30,17 @@ def image_argv(
     bare = data_root() / "firmware" / "bare"
     sources = [folder / name for name in manifest.files if name.endswith(".c")]
     return [
-        COMPILER,
+        ARM_GCC,
         *core.gcc_flags,
-        *("-std=c99", "-O2", "-ffunction-sections", "-fdata-sections", *_WARNINGS),
+        *WARNINGS,
+        "-O2",
+        *SECTIONS,
         *(f"-I{folder}", f"-DMODEL_NAME={manifest.name}", *flags),
         *map(str, (*sources, bare / "harness.c")),
-        *("-nostartfiles", "-Wl,--gc-sections", f"-T{bare / 'bare.ld'}", "-o", str(output)),
+        *_LINK,
+        f"-T{bare / 'bare.ld'}",
+        "-o",
+        str(output),
     ]
 
 
@@ -42,7 +54,7 @@ def build_image(folder: Path, manifest: Manifest, core: Core, *, flags: Sequence
         McugenError: no compiler, a file of the manifest is missing, or the C does not compile
             without a warning.
     """
-    tools.require(COMPILER)
+    tools.require(ARM_GCC)
     builds = folder / "build" / "profile"
     image = builds / f"{core.name}-{_digest(folder, manifest, core, flags)[:16]}.elf"
     if image.is_file():
@@ -59,7 +71,7 @@ def build_image(folder: Path, manifest: Manifest, core: Core, *, flags: Sequence
 def _digest(folder: Path, manifest: Manifest, core: Core, flags: Sequence[str]) -> str:
     """SHA-256 over compiler version, command line and every file that goes in."""
     bare = data_root() / "firmware" / "bare"
-    version = tools.run_checked([COMPILER, "--version"]).stdout
+    version = tools.run_checked([ARM_GCC, "--version"]).stdout
     command = image_argv(folder, manifest, core, Path("image.elf"), flags)
     parts = [version.encode(), "\0".join(command).encode()]
     paths = [folder / name for name in sorted(manifest.files)]

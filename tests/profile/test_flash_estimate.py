@@ -3,8 +3,10 @@
 import pytest
 from bare_programs import Assemble, function
 
-from mcugen.profile.flash import FlashModel, LineCache, flash_cycles
+from mcugen.errors import McugenError
+from mcugen.profile.flash import FlashModel, LineCache, flash_cycles, flash_model
 from mcugen.profile.trace import Tracer
+from mcugen.target.boards import Cache, Flash, load_board
 from mcugen.target.cores import core_named
 
 M4 = core_named("cortex-m4")
@@ -104,3 +106,26 @@ def test_the_least_recently_used_line_leaves() -> None:
     assert cache.holds(1)
     cache.insert(3)
     assert (cache.holds(1), cache.holds(2), cache.holds(3)) == (True, False, True)
+
+
+def test_the_model_of_a_board() -> None:
+    assert flash_model(load_board("stm32f446").memory.flash) == F446
+
+
+def test_the_model_of_flash_without_caches() -> None:
+    flash = Flash(base=0, size=1024, wait_states=1, prefetch=False, source="none")
+    assert flash_model(flash) == FlashModel(1, 4, 0, 0, prefetch=False)
+
+
+def test_lines_of_two_sizes_are_not_modelled() -> None:
+    flash = Flash(
+        base=0,
+        size=1024,
+        wait_states=1,
+        prefetch=False,
+        instruction_cache=Cache(lines=1, line_bytes=16),
+        data_cache=Cache(lines=1, line_bytes=32),
+        source="none",
+    )
+    with pytest.raises(McugenError, match="lines of different sizes"):
+        flash_model(flash)

@@ -124,6 +124,13 @@ def test_counts_of_a_loop(assemble: Assemble) -> None:
     assert emulator.call("triple", 100) == 300
 
 
+def test_a_table_branch(assemble: Assemble) -> None:
+    """TBB: 2 + refill."""
+    lines = ["tbb [pc, r0]", "1:", ".byte (2f - 1b) / 2, (2f - 1b) / 2", "2:", "bx lr"]
+    emulator = assemble(function("switch", *lines), core_named("cortex-m3"))
+    assert Tracer(emulator).call("switch", 1).total.cycles == 2 + 2 + RETURN["cortex-m3"]
+
+
 def test_a_block_seam_costs_nothing(assemble: Assemble) -> None:
     """Long straight code is split, at pages too; loads pipeline across the split."""
     emulator = assemble(
