@@ -207,14 +207,13 @@ class Emulator:
         if read is not None and memory is not None:
             span = (memory.start, memory.stop - 1)
             handles.append(engine.hook_add(unicorn.UC_HOOK_MEM_READ, read, None, *span))
-        # Blocks translated before a hook was added would run without it, and the other way round.
+        # Blocks translated before a hook was added would run without it.
         engine.ctl_flush_tb()
         try:
             yield
         finally:
             for handle in handles:
                 engine.hook_del(handle)
-            engine.ctl_flush_tb()
 
 
 def _pages(segments: tuple[Segment, ...]) -> list[tuple[int, int, int]]:
