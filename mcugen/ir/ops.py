@@ -7,9 +7,9 @@ defined by the numpy interpreter (`interp.py`). The channel is the last axis, th
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -65,6 +65,17 @@ class Op:
                 value = getattr(self, item.name)
                 refs.extend(value if isinstance(value, tuple) else (value,))
         return tuple(refs)
+
+    def renamed(self, names: Mapping[Ref, Ref]) -> Self:
+        """The same op on other operands; names not in `names` stay."""
+        changed = {}
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.metadata.get("operand") and isinstance(value, tuple):
+                changed[item.name] = tuple(names.get(ref, ref) for ref in value)
+            elif item.metadata.get("operand"):
+                changed[item.name] = names.get(value, value)
+        return replace(self, **changed)
 
     @property
     def attributes(self) -> dict[str, int | tuple[int, ...]]:

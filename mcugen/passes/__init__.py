@@ -6,11 +6,12 @@ from mcugen.ir.program import Program
 from mcugen.ir.verify import verify
 from mcugen.passes.absorb_direction import absorb_direction
 from mcugen.passes.drop_dead import drop_dead
+from mcugen.passes.share_common import share_common
 
 Pass = Callable[[Program], Program]
 
 #: `drop_dead` comes first: a frontend leaves what nobody reads, and the verifier refuses that.
-PIPELINE: tuple[Pass, ...] = (drop_dead, absorb_direction)
+PIPELINE: tuple[Pass, ...] = (drop_dead, share_common, absorb_direction)
 
 
 def optimize(program: Program) -> Program:

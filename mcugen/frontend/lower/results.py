@@ -62,7 +62,7 @@ def _only_at_the_end(ctx: Context, node: GraphNode) -> None:
 
 def scores(ctx: Context, x: Real, node: GraphNode) -> Real:
     """`x` as integers of one scale: as they are, or on a power-of-two grid of 24 bits."""
-    x = plain(ctx, x, node)
+    x = plain(ctx, x, node) if x.is_flat_image else x
     if x.on_grid:
         return x
     if not x.functions and not any(x.meaning.offset) and len(x.meaning.scale) == 1:

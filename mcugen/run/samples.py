@@ -1,0 +1,70 @@
+"""Between a data set's real numbers and the integers that a model's input and output hold."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcugen.errors import fail
+from mcugen.ir.program import Meaning, Program
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """An end of the program seen from PyTorch: shape, interval and meaning of its integers."""
+
+    torch_shape: tuple[int, ...]
+    """With the batch of one."""
+    lo: int
+    hi: int
+    meaning: Meaning
+
+    def levels(self, x: np.ndarray) -> np.ndarray:
+        """Real samples [N, ...] in PyTorch's order as integers in memory order (NHWC).
+
+        Raises:
+            McugenError: other shape, or values that are no numbers.
+        """
+        want = self.torch_shape[1:]
+        if x.shape[1:] != want:
+            raise fail(
+                "data",
+                f"samples have shape {list(x.shape[1:])}",
+                want=f"{list(want)}, the model's input",
+            )
+        if not np.isfinite(x).all():
+            raise fail("data", "samples hold NaN or infinite values")
+        q = x.astype(np.float64) / self.meaning.scale[0] + self.meaning.zero
+        q = np.clip(np.floor(q + 0.5), self.lo, self.hi).astype(np.int64)
+        return q.transpose(0, 2, 3, 1) if q.ndim == 4 else q
+
+    def real(self, q: np.ndarray) -> np.ndarray:
+        """Integers [N, ...] in memory order as real numbers in PyTorch's order."""
+        values = (q - self.meaning.zero) * np.array(self.meaning.scale)
+        values = values + np.array(self.meaning.offset)
+        return values.transpose(0, 3, 1, 2) if values.ndim == 4 else values
+
+
+def input_boundary(program: Program) -> Boundary:
+    """The program's input."""
+    (source,) = program.inputs
+    assert source.meaning is not None  # every frontend knows what its input means
+    element = source.type.integer
+    return Boundary(_torch_shape(source.type.shape), element.lo, element.hi, source.meaning)
+
+
+def output_boundary(program: Program) -> Boundary:
+    """The program's output."""
+    final = program.values[program.output]
+    element = final.type.integer
+    meaning = final.meaning or Meaning((1.0,))
+    return Boundary(_torch_shape(final.type.shape), element.lo, element.hi, meaning)
+
+
+def _torch_shape(memory: tuple[int, ...]) -> tuple[int, ...]:
+    return (memory[0], memory[3], memory[1], memory[2]) if len(memory) == 4 else memory
+
+
+def classes(scores: np.ndarray) -> np.ndarray:
+    """The predicted class of each sample: the first largest score, or the index argmax gave."""
+    flat = scores.reshape(len(scores), -1)
+    return flat[:, 0].astype(np.int64) if flat.shape[1] == 1 else flat.argmax(axis=1)
