@@ -7,7 +7,7 @@ from mcugen.ir.program import Source
 _FRAME = re.compile(r'File "([^"\n]{1,1000})", line (\d{1,9})')
 #: Frames that are never what the user wrote: PyTorch itself and mcugen's quantizers.
 _INNER = re.compile(
-    r"/torch/(nn|ao|fx|utils|export|_[a-z_]+)/|/torch/\w+\.py$|/mcugen/quant/|/torchao/|^<frozen"
+    r"(?:^|/)(?:torch/(?:nn|ao|fx|utils|export|_[a-z_]+)/|torch/\w+\.py$|mcugen/quant/|torchao/)|^<"
 )
 _INSTALLED = re.compile(r"/(site|dist)-packages/")
 _MAX_TRACE = 100_000

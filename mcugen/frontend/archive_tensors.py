@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mcugen.errors import Fault, fail
+from mcugen.errors import Fault, McugenError, fail
 from mcugen.frontend.archive_json import Field, read_json
 from mcugen.frontend.archive_zip import MAX_UNPACKED_BYTES, STAGE, Container
 from mcugen.frontend.graph import Meta
@@ -84,11 +84,20 @@ class Payloads:
     """Weights or constants of an archive, by their name in the model."""
 
     def __init__(self, container: Container, kind: str, model: str) -> None:
-        """`kind` is `weights` or `constants`; read nothing but their configuration."""
+        """`kind` is `weights` or `constants`; read nothing but their configuration.
+
+        Raises:
+            McugenError: no or broken configuration, or a tensor that is stored as a pickle.
+        """
         self._container = container
         self._folder = f"data/{kind}/"
+        if f"{self._folder}{model}.pt" in container.names:
+            raise _pickled(f"all {kind} are", container.at(f"{self._folder}{model}.pt"))
         config = read_json(container, f"{self._folder}{model}_{kind}_config.json")
         self._fields = dict(config["config"].items(MAX_TENSORS))
+        for name, field in self._fields.items():
+            if field["use_pickle"].boolean():
+                raise _pickled(f"tensor {name} is", field.at)
         self._raw: dict[str, bytes] = {}
         self._budget = MAX_TENSOR_BYTES
 
@@ -99,16 +108,9 @@ class Payloads:
         """A tensor as a read-only array of the graph's shape and type (bfloat16 as float32).
 
         Raises:
-            McugenError: pickled, described otherwise than in the graph, or outside its bytes.
+            McugenError: described otherwise than in the graph, or outside its bytes.
         """
         field = self._fields[name]
-        if field["use_pickle"].boolean():
-            raise fail(
-                STAGE,
-                f"tensor {name} is pickled, and unpickling runs code",
-                at=field.at,
-                help="export plain tensors: no custom objects, no tensor subclasses",
-            )
         meta = read_meta(field["tensor_meta"])
         if meta != want:
             raise fail(STAGE, "two descriptions of a tensor differ", at=f"{field.at} and {at}")
@@ -140,6 +142,11 @@ class Payloads:
         if path not in self._raw:
             self._raw[path] = self._container.read(f"{self._folder}{path}", MAX_TENSOR_BYTES)
         return self._raw[path]
+
+
+def _pickled(what: str, at: str) -> McugenError:
+    advice = "export plain tensors with PyTorch 2.13 or newer: no custom objects, no subclasses"
+    return fail(STAGE, f"{what} pickled, and unpickling runs code", at=at, help=advice)
 
 
 def _stride(field: Field) -> int:
