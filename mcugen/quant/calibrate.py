@@ -64,6 +64,7 @@ def calibrate(
     model.eval()
     try:
         _merge(model, first[:TRACED_SAMPLES])
+        # A shared quantizer is named after its first place, hence the order.
         pending = {q: name for name, q in reversed(_activations(model)) if not q.fitted}
         _observe(model, pending, chain([first], iterator))
         _fit(pending, percentile, search)

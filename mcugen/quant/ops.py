@@ -176,6 +176,25 @@ quantize.register_autograd(_affine_gradient, setup_context=_save_affine)
 quantize_basis.register_autograd(_basis_gradient, setup_context=_save_basis)
 
 
+@quantize.register_vmap
+def _(info, in_dims, x, scale, zero_point, lo, hi, axis):  # type: ignore[no-untyped-def]
+    _check_vmap(in_dims)
+    x = x.movedim(in_dims[0], 0)
+    return quantize(x, scale, zero_point, lo, hi, axis + 1 if axis >= 0 else axis), 0
+
+
+@quantize_basis.register_vmap
+def _(info, in_dims, x, basis, offset, axis):  # type: ignore[no-untyped-def]
+    _check_vmap(in_dims)
+    x = x.movedim(in_dims[0], 0)
+    return quantize_basis(x, basis, offset, axis + 1 if axis >= 0 else axis), 0
+
+
+def _check_vmap(in_dims: tuple[int | None, ...]) -> None:
+    if in_dims[0] is None or any(dim is not None for dim in in_dims[1:]):
+        raise _wrong("vmap over the grid is not supported", got=str(in_dims), want="x only")
+
+
 def _check_float(x: Tensor, grid: Tensor, name: str) -> None:
     for label, tensor in (("x", x), (name, grid)):
         if tensor.dtype not in _FLOATS:

@@ -1,6 +1,6 @@
 """What the methods share around the loop: data, model, checkpoint, result."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from torch import nn
 
@@ -30,8 +30,7 @@ class Session:
         check(config)
         clock = loop.Stopwatch()
         train_data, test_data = data.load(config.data, "train"), data.load(config.data, "test")
-        same = replace(config, output=config.output.parent, checkpoint=None, resume=False)
-        checkpoint = loop.Checkpoint(config.checkpoint, f"{identity} {_fields(same)}")
+        checkpoint = loop.Checkpoint(config.checkpoint, f"{identity} {_what_matters(config)}")
         if config.resume and config.checkpoint is not None and config.checkpoint.exists():
             checkpoint.load()
         loop.set_seed(config.seed)
@@ -89,6 +88,7 @@ def check(config: TrainConfig) -> None:
         raise fail("train", "the learning rate is not positive", got=str(config.learning_rate))
 
 
-def _fields(config: TrainConfig) -> str:
+def _what_matters(config: TrainConfig) -> str:
+    """The fields that decide the weights; paths do not."""
     names = ("model", "data", "epochs", "batch_size", "learning_rate", "seed", "limit")
     return " ".join(f"{name}={getattr(config, name)}" for name in names)

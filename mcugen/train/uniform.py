@@ -15,7 +15,7 @@ from mcugen.quant import LayerGrids, Uniform, calibrate, export, quantize_
 from mcugen.train import loop, models, session
 from mcugen.train.config import TrainConfig, TrainResult
 
-EPOCHS = 6  # half of them float
+EPOCHS = 6  # the first half float
 LEARNING_RATE = 4e-3
 FINE_TUNING_SHARE = 0.5  # of the learning rate: the network starts trained
 CALIBRATION_SAMPLES = 1024
@@ -70,7 +70,6 @@ def train(config: TrainConfig, options: Options) -> TrainResult:
     Raises McugenError for unknown models, data sets or layers, bits out of range, and a loss that
     is not a number.
     """
-    session.check(config)
     plan = make_plan(config.model, options)
     run = session.Session.start(config, f"uniform {options}")
 
@@ -80,16 +79,14 @@ def train(config: TrainConfig, options: Options) -> TrainResult:
 
     model = run.build(activation)
     epochs, rate = config.epochs or EPOCHS, config.learning_rate or LEARNING_RATE
-    float_epochs = epochs if options.post_training else epochs // 2
-    loss = 0.0
-    if float_epochs:
-        loss = run.train(model, run.stage("float", float_epochs, rate))
+    # Never quantized from scratch: fresh batch norms have no statistics to calibrate with.
+    fine_tuning = 0 if options.post_training else epochs // 2
+    loss = run.train(model, run.stage("float", epochs - fine_tuning, rate))
     quantize_(model, plan.weight, plan.activation, overrides=plan.layers)
     samples = run.train_samples.x[:CALIBRATION_SAMPLES]
     calibrate(model, torch.split(samples, CALIBRATION_BATCH), search=True)
-    if not options.post_training:
-        rate = rate * FINE_TUNING_SHARE if float_epochs else rate
-        loss = run.train(model, run.stage("quantized", epochs - float_epochs, rate))
+    if fine_tuning:
+        loss = run.train(model, run.stage("quantized", fine_tuning, rate * FINE_TUNING_SHARE))
     export(model, torch.zeros(1, *run.train_samples.shape), config.output)
     return run.result(loop.accuracy(model, run.test_samples), loss, describe(plan))
 
@@ -151,7 +148,7 @@ def describe(plan: _Plan) -> str:
 def _grid(options: Options, bits: int | None, per_channel: bool | None) -> Uniform:
     if bits is None and options.levels is not None:
         return Uniform(levels=options.levels, per_channel=per_channel)
-    return Uniform(bits=bits or options.bits, per_channel=per_channel)
+    return Uniform(bits=options.bits if bits is None else bits, per_channel=per_channel)
 
 
 def _last(grid: Uniform, options: Options, per_channel: bool | None) -> Uniform:

@@ -1,6 +1,6 @@
-"""Makes the models of this folder: `python tests/models/make.py [NAME …]`, from the repository root.
+"""Makes the models of this folder. Run `python tests/models/make.py [NAME …]`.
 
-Source lines in the archives are relative to the current folder, hence the root.
+Run it from the repository root: source lines in the archives are relative to the current folder.
 """
 
 import sys
