@@ -89,9 +89,9 @@ static void set_pll(bool external)
     if (external) {
         source = CLOCK_PLL_M_EXTERNAL | PLLCFGR_SRC_HSE;
     }
-    const uint32_t mask = 0x3Fu | (0x1FFu << 6) | (3u << 16) | PLLCFGR_SRC_HSE;
-    const uint32_t divider = (CLOCK_PLL_P / 2u) - 1u;
-    change_bits(RCC_PLLCFGR, mask, source | (CLOCK_PLL_N << 6) | (divider << 16));
+    const uint32_t mask = 0x3Fu | (0x1FFu << 6) | PLLCFGR_SRC_HSE;
+    change_bits(RCC_PLLCFGR, mask, source | (CLOCK_PLL_N << 6));
+    change_bits(RCC_PLLCFGR, 3u << 16, ((CLOCK_PLL_P / 2u) - 1u) << 16);
     *reg32(RCC_CR) |= CR_PLLON;
 }
 

@@ -21,68 +21,66 @@ void reset_handler(void);
 void fault_handler(void);
 void systick_handler(void);
 
-typedef void (*vector)(void);
-
-typedef struct {
-    uint32_t *stack;
-    vector handlers[15];
-} vector_table;
-
-/* ARMv7-M Architecture Reference Manual (DDI 0403), B1.5.3: exceptions 1 to 15. */
-__attribute__((section(".vectors"), used)) static const vector_table vectors = {
-    stack_top,
-    {
-        reset_handler, /* 1 reset */
-        fault_handler, /* 2 NMI */
-        fault_handler, /* 3 hard fault */
-        fault_handler, /* 4 memory management */
-        fault_handler, /* 5 bus fault */
-        fault_handler, /* 6 usage fault */
-        0, 0, 0, 0,
-        fault_handler, /* 11 SVC */
-        fault_handler, /* 12 debug monitor */
-        0,
-        fault_handler,   /* 14 PendSV */
-        systick_handler, /* 15 */
-    },
+/* ARMv7-M Architecture Reference Manual (DDI 0403), B1.5.3: the initial stack, then exceptions 1 to
+ * 15. Those that are missing here are reserved. */
+__attribute__((section(".vectors"), used)) static const uintptr_t vectors[16] = {
+    [0] = (uintptr_t)stack_top,
+    [1] = (uintptr_t)reset_handler,
+    [2] = (uintptr_t)fault_handler,  /* NMI */
+    [3] = (uintptr_t)fault_handler,  /* hard fault */
+    [4] = (uintptr_t)fault_handler,  /* memory management */
+    [5] = (uintptr_t)fault_handler,  /* bus fault */
+    [6] = (uintptr_t)fault_handler,  /* usage fault */
+    [11] = (uintptr_t)fault_handler, /* SVC */
+    [12] = (uintptr_t)fault_handler, /* debug monitor */
+    [14] = (uintptr_t)fault_handler, /* PendSV */
+    [15] = (uintptr_t)systick_handler,
 };
 
-static void paint_stack(void)
+static inline uint32_t stack_pointer(void)
 {
-    uint32_t *end;
-    __asm__ volatile("mov %0, sp" : "=r"(end));
-    for (uint32_t *word = stack_bottom; word < end; word++) {
-        *(volatile uint32_t *)word = PAINT;
+    uint32_t value;
+    __asm__ volatile("mov %0, sp" : "=r"(value));
+    return value;
+}
+
+/* Inlined into the reset handler: it has no frame of its own to paint over. */
+static inline void paint_stack(void)
+{
+    const uint32_t end = stack_pointer();
+    for (uint32_t at = (uint32_t)stack_bottom; at < end; at += 4u) {
+        *reg32(at) = PAINT;
     }
 }
 
 uint32_t stack_size_bytes(void)
 {
-    return (uint32_t)((uintptr_t)stack_top - (uintptr_t)stack_bottom);
+    return (uint32_t)stack_top - (uint32_t)stack_bottom;
 }
 
 uint32_t stack_used_bytes(void)
 {
-    const uint32_t *word = stack_bottom;
-    while (word < stack_top) {
-        if (*word != PAINT) {
+    const uint32_t top = (uint32_t)stack_top;
+    uint32_t at = (uint32_t)stack_bottom;
+    while (at < top) {
+        if (*reg32(at) != PAINT) {
             break;
         }
-        word++;
+        at += 4u;
     }
-    return (uint32_t)((uintptr_t)stack_top - (uintptr_t)word);
+    return top - at;
 }
 
 void reset_handler(void)
 {
     paint_stack();
-    const uint32_t *from = data_image;
-    for (uint32_t *to = data_start; to < data_end; to++) {
-        *to = *from;
-        from++;
+    uint32_t from = (uint32_t)data_image;
+    for (uint32_t to = (uint32_t)data_start; to < (uint32_t)data_end; to += 4u) {
+        *reg32(to) = *reg32(from);
+        from += 4u;
     }
-    for (uint32_t *to = zero_start; to < zero_end; to++) {
-        *to = 0u;
+    for (uint32_t to = (uint32_t)zero_start; to < (uint32_t)zero_end; to += 4u) {
+        *reg32(to) = 0u;
     }
     (void)main();
     platform_reset();

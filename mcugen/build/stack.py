@@ -208,4 +208,4 @@ class _Search:
         return self.visit(call, callers)
 
     def _place(self, callers: tuple[str, ...]) -> str | None:
-        return f"called by '{callers[-1]}'" if callers else None
+        return f"call in '{callers[-1]}'" if callers else None
