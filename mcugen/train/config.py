@@ -1,6 +1,6 @@
 """What every training method takes and gives back. No torch here: the command line imports it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -33,5 +33,4 @@ class TrainResult:
     samples: int  # test samples behind the accuracy
     seconds: float
     loss: float  # mean of the last epoch
-    summary: str  # e.g. "input u8, first layer 8/8 bits, others 4/4 bits"
-    details: dict[str, str | float] = field(default_factory=dict)
+    summary: str  # e.g. "input u8; bits of weights/activations: conv1 8/8, others 4/4"

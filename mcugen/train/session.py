@@ -84,6 +84,8 @@ def check(config: TrainConfig) -> None:
             raise fail("train", f"{name} below one", got=str(value))
     if config.batch_size < 2:
         raise fail("train", "batch norm needs a batch of two", got=str(config.batch_size))
+    if config.resume and config.checkpoint is None:
+        raise fail("train", "no checkpoint to resume from", help="name one")
     if config.learning_rate is not None and not 0 < config.learning_rate < float("inf"):
         raise fail("train", "the learning rate is not positive", got=str(config.learning_rate))
 

@@ -137,12 +137,14 @@ def parse_layer_bits(text: str) -> dict[str, tuple[int, int]]:
 
 
 def describe(plan: _Plan) -> str:
-    """The bits of a network in one line, layers with equal grids together."""
+    """The bits of a network in one line; the most frequent grids are those of the "others"."""
     groups: dict[str, list[str]] = {}
     for name, grids in plan.layers.items():
         groups.setdefault(f"{_label(grids.weight)}/{_label(grids.activation)}", []).append(name)
-    text = ", ".join(f"{' '.join(names)} {bits}" for bits, names in groups.items())
-    return f"input u8, weights/activations: {text}"
+    common = max(groups, key=lambda label: len(groups[label]))
+    parts = [f"{' '.join(names)} {label}" for label, names in groups.items() if label != common]
+    parts.append(f"{'others' if parts else 'all layers'} {common}")
+    return f"input u8; bits of weights/activations: {', '.join(parts)}"
 
 
 def _grid(options: Options, bits: int | None, per_channel: bool | None) -> Uniform:
@@ -165,4 +167,4 @@ def _count(grid: object) -> int:
 
 def _label(grid: object) -> str:
     assert isinstance(grid, Uniform)
-    return f"{grid.bits} bit" if grid.bits is not None else f"{grid.levels} levels"
+    return str(grid.bits) if grid.bits is not None else f"({grid.levels} levels)"

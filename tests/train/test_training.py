@@ -137,6 +137,7 @@ def test_a_checkpoint_of_another_run_or_a_damaged_one(tmp_path):
         ({"output": Path("/nowhere/m.pt2")}, "no such folder"),
         ({"epochs": 0}, "epochs below one"),
         ({"batch_size": 1}, "batch norm needs"),
+        ({"resume": True}, "no checkpoint to resume from"),
         ({"learning_rate": -1.0}, "learning rate is not positive"),
         ({"learning_rate": 1e30}, "loss is not a number"),
     ],
@@ -173,6 +174,15 @@ def test_plan_of_a_mixed_network():
     assert binary.binary_input("fc1")
     assert not binary.binary_input("fc2")
     assert isinstance(plan.weight, Uniform)
+
+
+def test_a_plan_in_words():
+    text = uniform.describe(uniform.make_plan("lenet", OPTIONS(bits=4)))
+    assert text == "input u8; bits of weights/activations: conv1 8/8, others 4/4"
+    text = uniform.describe(uniform.make_plan("mlp", OPTIONS(levels=23, first_bits=8)))
+    assert text.endswith("fc1 8/8, others (23 levels)/(23 levels)")
+    text = uniform.describe(uniform.make_plan("lenet", OPTIONS()))
+    assert text.endswith("all layers 8/8")
 
 
 def test_schedule_rises_then_falls():
