@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcugen.errors import fail
-from mcugen.ir.program import Meaning, Program
+from mcugen.frontend.graph import ExportedGraph
+from mcugen.ir.program import Meaning, Program, Value
 
 
 @dataclass(frozen=True)
@@ -68,3 +69,27 @@ def classes(scores: np.ndarray) -> np.ndarray:
     """The predicted class of each sample: the first largest score, or the index argmax gave."""
     flat = scores.reshape(len(scores), -1)
     return flat[:, 0].astype(np.int64) if flat.shape[1] == 1 else flat.argmax(axis=1)
+
+
+def captured_nodes(graph: ExportedGraph, program: Program) -> dict[str, str]:
+    """Quantizer of the graph → the last value on its grid (behind a pool that waited for it)."""
+    quantizers = {o for node in graph.nodes if "quantize" in node.target for o in node.outputs}
+    found: dict[str, str] = {}
+    for name, value in program.values.items():
+        if value.meaning and value.source and value.source.node in quantizers:
+            found[value.source.node] = name
+    return found
+
+
+def torch_levels(value: Value, real: np.ndarray) -> np.ndarray:
+    """PyTorch's tensor [N, ...] as the integers (codes for planes) of `value`, in memory order."""
+    meaning, memory = value.meaning, value.type.shape
+    assert meaning is not None
+    if real.ndim != 4 and len(memory) == 4:  # flattened in PyTorch, still an image in memory
+        real = real.reshape(len(real), memory[3], *memory[1:3])
+    if real.ndim == 4:
+        real = real.transpose(0, 2, 3, 1)
+    if np.issubdtype(real.dtype, np.integer):  # quantized_decomposed.quantize gives levels
+        return real.astype(np.int64)
+    q = (real - np.array(meaning.offset)) / np.array(meaning.scale) + meaning.zero
+    return np.rint(q).astype(np.int64)

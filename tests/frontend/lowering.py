@@ -12,6 +12,13 @@ from mcugen.frontend.graph import ExportedGraph
 from mcugen.ir import Program, interp
 from mcugen.quant import ops as _ops  # noqa: F401 - registers the quantizer ops
 from mcugen.run.reference import Reference
+from mcugen.run.samples import (
+    captured_nodes,
+    classes,
+    input_boundary,
+    output_boundary,
+    torch_levels,
+)
 
 
 class Quantize(nn.Module):
@@ -110,54 +117,31 @@ def lowered(
     return load(path)
 
 
-def levels_of(program: Program, name: str, real: np.ndarray) -> np.ndarray:
-    """PyTorch's real values as the integers (or codes) of the program's value."""
-    meaning = program.values[name].meaning
-    assert meaning is not None
-    memory = program.values[name].type.shape
-    if real.ndim != 4 and len(memory) == 4:  # flattened in PyTorch, still an image in memory
-        real = real.reshape(len(real), memory[3], *memory[1:3])
-    if real.ndim == 4:
-        real = real.transpose(0, 2, 3, 1)
-    q = (real - np.array(meaning.offset)) / np.array(meaning.scale) + meaning.zero
-    assert np.abs(q - np.rint(q)).max() < 1e-3
-    return np.rint(q).astype(np.int64)
-
-
-def final_values(program: Program) -> dict[str, str]:
-    """Node of the graph → the last value that carries its grid (a pool may stand behind)."""
-    found = {}
-    for name, value in program.values.items():
-        if value.meaning and value.source and "quantize" in value.source.node:
-            found[value.source.node] = name
-    return found
-
-
-def assert_agrees(module: nn.Module, shape: tuple[int, ...], folder: Path, samples: int = 8) -> Program:
-    """Every quantized tensor equals PyTorch's in float64, and the output to its last bit."""
+def assert_agrees(
+    module: nn.Module, shape: tuple[int, ...], folder: Path, apart: int = 0
+) -> Program:
+    """Every quantized tensor is at most `apart` levels from PyTorch's in float64 (in 1 % of the
+    elements where that is not 0), and the output equal to its last bit."""
     torch.manual_seed(0)
     graph, program = lowered(module, shape, folder)
     rng = np.random.default_rng(1)
-    x = rng.integers(0, 256, (samples, *shape)) / 255
-    nodes = final_values(program)
+    x = rng.integers(0, 256, (8, *shape)) / 255
+    nodes = captured_nodes(graph, program)
     outputs, captured = Reference(graph).run(x, capture=tuple(nodes))
-    meaning = program.inputs[0].meaning
-    assert meaning is not None
-    kind = program.inputs[0].type
-    q = np.clip(np.floor(x / meaning.scale[0] + meaning.zero + 0.5), kind.integer.lo, kind.integer.hi)
-    q = q.transpose(0, 2, 3, 1) if q.ndim == 4 else q
-    values = interp.trace(program, q.astype(np.int64))
+    values = interp.trace(program, input_boundary(program).levels(x))
     for node, name in nodes.items():
         got = values[name][0] if values[name].dtype == np.int8 else values[name]
-        want = levels_of(program, name, captured[node])
-        np.testing.assert_array_equal(got.reshape(len(x), -1), want.reshape(len(x), -1), node)
-    final = program.values[program.output]
-    assert final.meaning is not None
-    real = np.array(final.meaning.scale) * (values[program.output] - final.meaning.zero)
-    if real.ndim == 4:
-        real = real.transpose(0, 3, 1, 2)
+        want = torch_levels(program.values[name], captured[node])
+        distance = np.abs(got.reshape(len(x), -1) - want.reshape(len(x), -1))
+        assert distance.max() <= apart, node
+        assert (distance > 0).mean() <= 0.01, node
+    if apart:
+        return program
+    boundary = output_boundary(program)
     if program.output_function is None:
-        np.testing.assert_allclose(real, outputs[0], atol=float(np.max(final.meaning.scale)) * 0.51)
+        real = boundary.real(values[program.output])
+        step = float(np.max(boundary.meaning.scale))
+        np.testing.assert_allclose(real.reshape(outputs[0].shape), outputs[0], atol=step * 0.51)
     else:
-        assert (real.argmax(1) == outputs[0].argmax(1)).all()
+        np.testing.assert_array_equal(classes(values[program.output]), classes(outputs[0]))
     return program

@@ -1,0 +1,138 @@
+"""The interpreter against naive loops that spell each op's docstring out."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mcugen.errors import McugenError
+from mcugen.ir import (
+    Int,
+    Meaning,
+    Planes,
+    Program,
+    TensorType,
+    Value,
+    constant,
+    interp,
+    ops,
+    verify,
+)
+from mcugen.ir.program import Const, Node
+from mcugen.ir.types import accumulator, spanning
+
+
+def program_of(op: ops.Op, x: TensorType, *consts: Const) -> Program:
+    """A program of one op on one input."""
+    source = Value("%x", x, Meaning((1.0,)))
+    bare = Program("case", "", (source,), consts, (), "%x")
+    result = Value("%y", op.infer(bare.env))
+    return verify(Program("case", "", (source,), consts, (Node(result, op),), "%y"))
+
+
+def naive_conv(x: np.ndarray, w: np.ndarray, op: ops.Conv2d) -> np.ndarray:
+    out, kh, kw, depth = w.shape
+    vertical, horizontal = op.windows((kh, kw))
+    height, width = vertical.extent(x.shape[0]), horizontal.extent(x.shape[1])
+    y = np.zeros((height, width, out), dtype=np.int64)
+    for oy, ox, o in np.ndindex(y.shape):
+        first = o // (out // op.groups) * depth
+        for ky, kx, i in np.ndindex(kh, kw, depth):
+            iy = oy * op.stride[0] - op.padding[0] + ky * op.dilation[0]
+            ix = ox * op.stride[1] - op.padding[2] + kx * op.dilation[1]
+            if 0 <= iy < x.shape[0] and 0 <= ix < x.shape[1]:
+                y[oy, ox, o] += w[o, ky, kx, i] * (x[iy, ix, first + i] - op.x_zero)
+    return y
+
+
+@st.composite
+def convolutions(draw: st.DrawFn) -> tuple[ops.Conv2d, np.ndarray, np.ndarray]:
+    size = st.integers(1, 3)
+    groups = draw(st.sampled_from([1, 1, 2, 3]))
+    depth, per_group = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    kh, kw = draw(size), draw(size)
+    op = ops.Conv2d(
+        "%x",
+        "@w",
+        stride=(draw(size), draw(size)),
+        padding=tuple(draw(st.integers(0, 2)) for _ in range(4)),
+        dilation=(draw(st.integers(1, 2)), draw(st.integers(1, 2))),
+        groups=groups,
+        x_zero=draw(st.sampled_from([0, 3, 128, -7])),
+    )
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    w = rng.integers(-128, 128, (per_group * groups, kh, kw, depth))
+    x = rng.integers(0, 256, (2, draw(st.integers(5, 7)), draw(st.integers(5, 7)), depth * groups))
+    return op, x, w
+
+
+@settings(max_examples=60, deadline=None)
+@given(convolutions())
+def test_conv2d(case: tuple[ops.Conv2d, np.ndarray, np.ndarray]) -> None:
+    op, x, w = case
+    kind = TensorType((1, *x.shape[1:]), Int(8, False, 0, 255))
+    program = program_of(op, kind, constant("w", w, spanning(-128, 127)))
+    want = np.stack([naive_conv(sample, w, op) for sample in x])
+    np.testing.assert_array_equal(interp.run(program, x), want)
+    interval = program.nodes[0].result.type.integer
+    assert interval.lo <= want.min()
+    assert want.max() <= interval.hi
+
+
+def test_planes_convolution_counts_agreements_inside_the_image() -> None:
+    rng = np.random.default_rng(0)
+    x, w = rng.choice([-1, 1], (1, 3, 5, 6, 40)), rng.choice([-1, 1], (1, 4, 3, 3, 40))
+    op = ops.Conv2d("%x", "@w", padding=(1, 1, 1, 1))
+    program = program_of(op, TensorType((1, 5, 6, 40), Planes(1)), constant("w", w, Planes(1)))
+    want = np.stack([naive_conv(sample, w[0], op) for sample in x[0]])
+    np.testing.assert_array_equal(interp.run(program, x.astype(np.int8)), want)
+
+
+def test_requantize_floors_in_64_bits() -> None:
+    kind = TensorType((1, 4), accumulator(-(2**30), 2**30))
+    multiplier = constant("m", np.array([2**31 - 1]), accumulator(0, 2**31 - 1))
+    bias = constant("b", np.array([1 << 39]), Int(64, True, 0, 1 << 39))
+    op = ops.Requantize("%x", "@m", "@b", shift=40, lo=-128, hi=127)
+    program = program_of(op, kind, multiplier, bias)
+    x = np.array([[2**30, -(2**30), 256, -257]])
+    want = [[min(127, max(-128, ((int(v) * (2**31 - 1) + (1 << 39)) >> 40))) for v in x[0]]]
+    np.testing.assert_array_equal(interp.run(program, x), want)
+
+
+def test_threshold_follows_its_direction() -> None:
+    kind = TensorType((1, 2), accumulator(-10, 10))
+    table = constant("t", np.array([[-2, 0, 5], [-2, 0, 5]]), accumulator(-2, 5))
+    direction = constant("d", np.array([1, -1]), spanning(-1, 1))
+    op = ops.Threshold("%x", "@t", "@d", lo=-1)
+    program = program_of(op, kind, table, direction)
+    x = np.array([[-3, -3], [-2, -2], [0, 0], [5, -5], [4, 3]])
+    np.testing.assert_array_equal(
+        interp.run(program, x), [[-1, 1], [0, 1], [1, 1], [2, 2], [1, -1]]
+    )
+
+
+def test_lookup_starts_at_the_lowest_input() -> None:
+    kind = TensorType((1, 3), Int(8, True, -2, 1))
+    table = constant("t", np.array([[7, -1, 0, 3]]), spanning(-1, 7))
+    program = program_of(ops.Lookup("%x", "@t"), kind, table)
+    np.testing.assert_array_equal(interp.run(program, np.array([[-2, 0, 1]])), [[7, 0, 3]])
+
+
+def test_pools_ignore_what_lies_outside() -> None:
+    kind = TensorType((1, 2, 2, 1), Int(8, True, -128, 127))
+    x = np.array([[[[-5], [-6]], [[-7], [-8]]]])
+    highest = program_of(
+        ops.MaxPool("%x", window=(2, 2), stride=(2, 2), padding=(1, 1, 1, 1)), kind
+    )
+    np.testing.assert_array_equal(interp.run(highest, x).ravel(), [-5, -6, -7, -8])
+    total = ops.SumPool("%x", window=(2, 2), stride=(2, 2), padding=(1, 1, 1, 1), x_zero=2)
+    np.testing.assert_array_equal(interp.run(program_of(total, kind), x).ravel(), [-7, -8, -9, -10])
+
+
+def test_input_outside_its_interval_is_refused() -> None:
+    kind = TensorType((1, 2), Int(8, False, 0, 15))
+    program = program_of(ops.Reshape("%x", shape=(1, 2)), kind)
+    with pytest.raises(McugenError, match="values in"):
+        interp.run(program, np.array([[0, 16]]))
+    with pytest.raises(McugenError, match="input is"):
+        interp.run(program, np.array([[0, 1, 2]]))
