@@ -51,12 +51,14 @@ static void start_timer(void)
     *reg32(SYST_CSR) = SYST_CSR_CLKSOURCE | SYST_CSR_TICKINT | SYST_CSR_ENABLE;
 }
 
-/* A wrap between the two reads of the count of wraps shows in it, and the read is made again. */
+/* A wrap between the two reads of the count of wraps shows in it, and the read is made again. The
+ * barrier gives an interrupt that is pending its turn before the second. */
 static uint32_t timer_now(void)
 {
     uint32_t wraps = timer_wraps;
     for (;;) {
         const uint32_t down = *reg32(SYST_CVR);
+        __asm__ volatile("isb" ::: "memory");
         const uint32_t wraps_after = timer_wraps;
         if (wraps_after == wraps) {
             return (wraps << SYST_BITS) + (SYST_MAX - down);

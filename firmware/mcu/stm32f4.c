@@ -28,7 +28,7 @@
 #define CFGR_SW_PLL (2u << 0)
 #define CFGR_SWS_MASK (3u << 2)
 #define CFGR_SWS_PLL (2u << 2)
-#define APB1ENR_PWREN (1u << 28)
+#define APB1ENR_PWREN_BIT 28u
 
 /* RM0390, 5.4 */
 #define PWR_CR (PWR_BASE + 0x00u)
@@ -73,6 +73,13 @@ static bool wait_for(uint32_t address, uint32_t mask, uint32_t value)
 static void change_bits(uint32_t address, uint32_t mask, uint32_t value)
 {
     *reg32(address) = (*reg32(address) & ~mask) | value;
+}
+
+/* The read gives the clock the two cycles it needs before the peripheral answers (erratum "delay after an RCC peripheral clock enabling"). */
+static void enable_clock(uint32_t enable_register, uint32_t bit)
+{
+    *reg32(enable_register) |= 1u << bit;
+    (void)*reg32(enable_register);
 }
 
 /* The external clock is a square wave from the debug probe, hence the bypass. */
@@ -151,7 +158,7 @@ static bool start_pll(bool external)
 static platform_clock start_clock(void)
 {
     platform_clock clock = {CLOCK_FALLBACK_HZ, CLOCK_FALLBACK_HZ, CLOCK_SOURCE_INTERNAL};
-    *reg32(RCC_APB1ENR) |= APB1ENR_PWREN;
+    enable_clock(RCC_APB1ENR, APB1ENR_PWREN_BIT);
     *reg32(PWR_CR) |= CR_VOS_SCALE_1;
     const bool external = start_external();
     if (!start_pll(external)) {
@@ -170,7 +177,7 @@ static platform_clock start_clock(void)
 
 static void connect_pin(uint32_t port, uint32_t pin)
 {
-    *reg32(RCC_AHB1ENR) |= 1u << port;
+    enable_clock(RCC_AHB1ENR, port);
     change_bits(GPIO_AFR(port, pin), 0xFu << (4u * (pin % 8u)),
                 UART_ALTERNATE_FUNCTION << (4u * (pin % 8u)));
     change_bits(GPIO_PUPDR(port), 3u << (2u * pin), PULL_UP << (2u * pin));
@@ -181,7 +188,7 @@ platform_clock platform_start(void)
 {
     *reg32(SCB_VTOR) = FLASH_BASE; /* also when a debugger or boot loader started the image */
     const platform_clock clock = start_clock();
-    *reg32(RCC_APB1ENR) |= 1u << UART_ENABLE_BIT;
+    enable_clock(RCC_APB1ENR, UART_ENABLE_BIT);
     connect_pin(UART_TX_PORT, UART_TX_PIN);
     connect_pin(UART_RX_PORT, UART_RX_PIN);
     return clock;

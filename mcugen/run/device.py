@@ -103,6 +103,11 @@ _REFUSALS = {
 _PENDING_MAX = 2 * protocol.FRAME_MAX
 
 
+#: How much longer than the last run the next may take before it is asked for again.
+_RUN_MARGIN = 1.5
+_RUN_ATTEMPTS_MIN = 3
+
+
 class Device:
     """A board that answers the protocol. Closing it closes the line."""
 
@@ -114,7 +119,7 @@ class Device:
         self._pending = b""
         self._sequence = random.randrange(2**16)
         self._identity: Identity | None = None
-        self._longest_run_s = 0.0
+        self._last_run_s = 0.0
 
     def __enter__(self) -> "Device":
         return self
@@ -236,14 +241,13 @@ class Device:
     def _run_model(self, input_crc: int) -> _Answer:
         """Ask for a run until its answer comes.
 
-        A board that is computing does not listen, so the time between two questions grows with
-        the longest run so far, and only the sum of the waits is bounded.
+        A board that is computing does not listen, so the time between two questions allows for
+        what the last run took by the board's own count, and only the sum of the waits is bounded.
         """
-        wait_s = max(self._timing.reply_s, 2 * self._longest_run_s)
-        attempts = max(1, round(self._timing.run_s / wait_s))
-        started = time.monotonic()
+        wait_s = self._timing.reply_s + _RUN_MARGIN * self._last_run_s
+        attempts = max(_RUN_ATTEMPTS_MIN, round(self._timing.run_s / wait_s))
         answer = self._exchange(protocol.RUN, {"input_crc": input_crc}, b"", wait_s, attempts)
-        self._longest_run_s = max(self._longest_run_s, time.monotonic() - started)
+        self._last_run_s = answer.number("cycles") / max(1, self.identity.clock_hz)
         return answer
 
     def _request(

@@ -115,7 +115,7 @@ def _cannot_open(path: str, error: Exception) -> McugenError:
     words = str(error)
     help_ = "mcugen boards lists the ports that are there"
     if "exclusively lock" in words or "busy" in words:
-        help_ = "another program holds the port; close it"
+        help_ = "another program holds it; close that first"
     elif "ermission" in words:
         help_ = "sudo usermod -aG dialout $USER, then log in again"
     return fail("run", f"cannot open serial port '{path}'", got=words, help=help_)

@@ -1,0 +1,111 @@
+"""Lines for tests: a board made of Python, and lines that lose, change and repeat bytes."""
+
+import random
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from mcugen.run import protocol
+from mcugen.run.device import Line, Timing
+from mcugen.run.protocol import Status
+
+FAST = Timing(reply_s=0.02, attempts=3, run_s=0.1)
+
+
+@dataclass
+class PythonBoard:
+    """Answers like the firmware, with a model that reverses its 600 bytes of input."""
+
+    name: str = "test board"
+    digest: bytes = bytes(range(32))
+    version: int = protocol.VERSION
+    silent: bool = False
+    cycles: int = 1000
+    refuse: Status = Status.OK
+    requests: list[int] = field(default_factory=list)
+    _arrived: bytes = b""
+    _reply: bytes = b""
+    _input: bytearray = field(default_factory=lambda: bytearray(600))
+    _output: bytes = b""
+
+    def send(self, data: bytes) -> None:
+        *complete, self._arrived = (self._arrived + data).split(b"\0")
+        for encoded in complete:
+            frame = protocol.decode_frame(encoded)
+            if frame is not None and not self.silent:
+                self.requests.append(frame.type)
+                self._reply += self._answer(frame)
+
+    def receive(self) -> bytes:
+        reply, self._reply = self._reply, b""
+        return reply
+
+    def close(self) -> None:
+        self.silent = True
+
+    def _answer(self, frame: protocol.Frame) -> bytes:
+        message = next(item for item in protocol.MESSAGES if item.code == frame.type)
+        values, tail = message.request.unpack(frame.payload)
+        payload = bytes([self.refuse])
+        if self.refuse == Status.OK:
+            payload = self._payload(message, values, tail)
+        type_ = frame.type | protocol.REPLY_BIT
+        return protocol.encode_frame(type_, frame.sequence, payload, self.version)
+
+    def _payload(
+        self, message: protocol.Message, values: dict[str, int | bytes], tail: bytes
+    ) -> bytes:
+        offset, length = int(values.get("offset", 0)), int(values.get("length", 0))
+        reply: dict[str, int | bytes] = {"status": Status.OK}
+        reply_tail = b""
+        if message is protocol.IDENTIFY:
+            reply |= {"digest": self.digest, "board": b"python", "clock_hz": 16_000_000}
+            reply |= {"clock_source": 0, "cycle_source": 0, "input_bytes": 600}
+            reply |= {"output_bytes": 600, "layer_count": 70}
+        elif message is protocol.WRITE_INPUT:
+            self._input[offset : offset + len(tail)] = tail
+        elif message is protocol.RUN:
+            self._output = bytes(self._input[::-1])
+            reply |= {"model_status": 0, "cycles": self.cycles, "digest_prefix": self.digest[:8]}
+            reply |= {"output_crc": zlib.crc32(self._output)}
+        elif message is protocol.READ_OUTPUT:
+            reply_tail = self._output[offset : offset + length]
+        elif message is protocol.READ_LAYER_CYCLES:
+            first = int(values["first"])
+            layers = range(first, first + int(values["count"]))
+            reply_tail = b"".join(layer.to_bytes(4, "little") for layer in layers)
+        elif message is protocol.READ_STACK:
+            reply |= {"used": 100, "size": 2048}
+        return message.reply.pack(reply, reply_tail)
+
+
+class ChangedLine:
+    """`line`, with what passes changed by `change`, both ways."""
+
+    def __init__(self, line: Line, change: Callable[[bytes], bytes]) -> None:
+        self.name = line.name
+        self._line = line
+        self._change = change
+
+    def send(self, data: bytes) -> None:
+        self._line.send(self._change(data))
+
+    def receive(self) -> bytes:
+        return self._change(self._line.receive())
+
+    def close(self) -> None:
+        self._line.close()
+
+
+def noise(seed: int, one_in: int) -> Callable[[bytes], bytes]:
+    """One byte in so many is lost, has a bit flipped, comes twice, or has a stranger before it."""
+    chance = random.Random(seed)
+
+    def disturb(byte: int) -> bytes:
+        if chance.randrange(one_in):
+            return bytes([byte])
+        flipped = byte ^ 1 << chance.randrange(8)
+        stranger = chance.randrange(256)
+        return chance.choice([b"", bytes([flipped]), bytes([byte] * 2), bytes([stranger, byte])])
+
+    return lambda data: b"".join(disturb(byte) for byte in data)
