@@ -1,11 +1,14 @@
 """The firmware image in QEMU, driven through the same serial protocol as a board."""
 
+import ctypes
 import select
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +22,7 @@ PROGRAM = "qemu-system-arm"
 _CONNECT_S = 20.0
 _POLL_S = 0.05
 _STOP_S = 2.0
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class SocketLine:
@@ -80,18 +84,11 @@ def open_qemu(board: Board, elf: Path, timing: Timing | None = None) -> Iterator
         )
     tools.require(PROGRAM)
     with tempfile.TemporaryDirectory(prefix="mcugen-") as folder:
-        line = Path(folder) / "line"
+        line, log = Path(folder) / "line", Path(folder) / "log"
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(line))
             listener.listen(1)
-            log = Path(folder) / "log"
-            with log.open("wb") as words:
-                process = subprocess.Popen(
-                    qemu_argv(board.qemu, elf.resolve(), line),
-                    stdin=subprocess.DEVNULL,
-                    stdout=words,
-                    stderr=words,
-                )
+            process = _start(qemu_argv(board.qemu, elf.resolve(), line), log)
             try:
                 connection = _accept(listener, process, log)
                 name = f"QEMU ({board.qemu.machine})"
@@ -99,6 +96,29 @@ def open_qemu(board: Board, elf: Path, timing: Timing | None = None) -> Iterator
                     yield device
             finally:
                 _stop(process)
+
+
+def _start(argv: list[str], log: Path) -> subprocess.Popen[bytes]:
+    """Start QEMU, its words going to `log`; on Linux it ends with us even when we are killed."""
+    with log.open("wb") as words:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=words,
+            stderr=words,
+            preexec_fn=_end_with_parent(),
+        )
+
+
+def _end_with_parent() -> Callable[[], object] | None:
+    """What the child does before QEMU: ask the kernel for a signal when its parent dies.
+
+    Without it a killed test run would leave emulators that use a processor each, for ever.
+    """
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl  # looked up here: between fork and exec little is safe
+    return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _accept(listener: socket.socket, process: subprocess.Popen[bytes], log: Path) -> socket.socket:

@@ -3,6 +3,8 @@
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import time
 import zlib
 from pathlib import Path
@@ -167,8 +169,12 @@ def _process_of(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return started
 
 
-def _is_alive(process: int) -> bool:
-    return Path(f"/proc/{process}").exists()
+def _is_running(process: int) -> bool:
+    """Whether it is there and no mere entry that waits for its parent to look."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
@@ -177,9 +183,30 @@ def test_qemu_is_stopped_whatever_happens(
 ) -> None:
     started = _process_of(tiny, monkeypatch)
     with contextlib.suppress(error), open_qemu(tiny.board, tiny.elf):
-        assert _is_alive(started[0])
+        assert _is_running(started[0])
         raise error
-    assert not _is_alive(started[0])
+    assert not _is_running(started[0])
+
+
+def test_qemu_ends_with_a_killed_parent(tiny: Tiny) -> None:
+    program = (
+        "import sys, time; from pathlib import Path; from mcugen.run import qemu\n"
+        "from mcugen.target.boards import load_board\n"
+        "start = qemu._start\n"
+        "def told(*a):\n    p = start(*a); print(p.pid, flush=True); return p\n"
+        "qemu._start = told\n"
+        "with qemu.open_qemu(load_board('stm32f446'), Path(sys.argv[1])): time.sleep(60)\n"
+    )
+    argv = [sys.executable, "-c", program, str(tiny.elf)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        emulator = int(parent.stdout.readline())
+        assert _is_running(emulator)
+        parent.kill()
+    deadline = time.monotonic() + 5
+    while _is_running(emulator) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not _is_running(emulator)
 
 
 def test_qemu_gone_in_the_middle(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
