@@ -1,4 +1,5 @@
-/* protocol.c: COBS decoding, frame checks, the last reply. See protocol.h and mcugen/run/protocol.py. */
+/* protocol.c: COBS decoding, frame checks, the last reply. See protocol.h; the frame itself is
+ * described in mcugen/run/protocol.py. */
 #include "protocol.h"
 
 #include <stdbool.h>
@@ -127,13 +128,14 @@ static void build_reply(const uint8_t *request, uint32_t length)
 {
     uint8_t *reply = last_reply.frame;
     uint8_t *payload = reply + PROTOCOL_HEADER_BYTES;
+    const uint8_t type = request[AT_TYPE];
     uint32_t payload_length = 1u;
-    payload[0] = refusal(request[AT_VERSION], request[AT_TYPE], length);
+    payload[0] = refusal(request[AT_VERSION], type, length);
     if (payload[0] == STATUS_OK) {
-        payload_length = session_answer(request[AT_TYPE], request + PROTOCOL_HEADER_BYTES, length, payload);
+        payload_length = session_answer(type, request + PROTOCOL_HEADER_BYTES, length, payload);
     }
     put_u8(reply + AT_VERSION, PROTOCOL_VERSION);
-    put_u8(reply + AT_TYPE, (uint8_t)(request[AT_TYPE] | PROTOCOL_REPLY_BIT));
+    put_u8(reply + AT_TYPE, (uint8_t)(type | PROTOCOL_REPLY_BIT));
     memcpy(reply + AT_SEQUENCE, request + AT_SEQUENCE, sizeof(uint16_t));
     put_u16(reply + AT_LENGTH, (uint16_t)payload_length);
     const uint32_t checked = PROTOCOL_HEADER_BYTES + payload_length;

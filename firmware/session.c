@@ -166,8 +166,9 @@ static uint32_t answer_read_layer_cycles(const uint8_t *in, uint8_t *out)
     if (!in_range(request.first, request.count, LAYER_COUNT)) {
         return answer_status(STATUS_OUT_OF_RANGE, out);
     }
+    const uint32_t *cycles = &session.layer_cycles[request.first];
     for (uint32_t i = 0u; i < request.count; i++) {
-        put_u32(out + READ_LAYER_CYCLES_REPLY_BYTES + 4u * i, session.layer_cycles[request.first + i]);
+        put_u32(out + READ_LAYER_CYCLES_REPLY_BYTES + 4u * i, cycles[i]);
     }
     return answer_status(STATUS_OK, out) + 4u * request.count;
 }

@@ -1,7 +1,7 @@
 /* stm32f4.c: clock, pins and reset of the STM32F4 family with over-drive (F446; RM0390).
  *
  * From reset the chip runs from its internal 16 MHz oscillator (HSI). Order of the set-up: RM0390,
- * 5.1.4 (over-drive), 3.4.1 (flash wait states), 6.2 (clocks). Whatever does not come up leaves HSI.
+ * 5.1.4 (over-drive), 3.4.1 (flash wait states), 6.2 (clocks). What does not come up leaves HSI.
  */
 #include "platform.h"
 #include "protocol_messages.h"
@@ -75,8 +75,8 @@ static void change_bits(uint32_t address, uint32_t mask, uint32_t value)
     *reg32(address) = (*reg32(address) & ~mask) | value;
 }
 
-/* A peripheral answers two cycles after its clock was enabled (STM32F446 errata, "delay after an RCC
- * peripheral clock enabling"); the read takes them. */
+/* A peripheral answers two cycles after its clock was enabled (errata of the STM32F446, "delay after
+ * an RCC peripheral clock enabling"); the read takes them. */
 static void enable_clock(uint32_t enable_register, uint32_t bit)
 {
     *reg32(enable_register) |= 1u << bit;

@@ -61,6 +61,21 @@ def test_crc_is_zlibs(program: Path) -> None:
     assert len(_answers(program, protocol.encode_frame(2, 1, data))) == 1
 
 
+def test_wrong_length_under_a_right_crc_is_dropped(program: Path) -> None:
+    for claimed in (3, 5, 0xFFFF):
+        body = protocol.HEADER.pack(protocol.VERSION, 2, 1, claimed) + bytes(4)
+        line = protocol.cobs_encode(body + protocol.CRC.pack(zlib.crc32(body)))
+        assert _answers(program, b"\0" + line + b"\0") == []
+
+
+def test_a_frame_sent_again_gets_the_same_answer(program: Path) -> None:
+    """From the last reply, and only from the last: after the run the first request is a new one."""
+    early, run = protocol.encode_frame(4, 1, bytes(6)), protocol.encode_frame(3, 2, bytes(4))
+    answers = _answers(program, early + early + run + run + early)
+    status = [answer.payload[0] for answer in answers]
+    assert status == [Status.NO_RESULT, Status.NO_RESULT, 0, 0, 0]
+
+
 @pytest.mark.parametrize(
     ("frame", "status"),
     [
