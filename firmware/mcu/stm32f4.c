@@ -75,8 +75,8 @@ static void change_bits(uint32_t address, uint32_t mask, uint32_t value)
     *reg32(address) = (*reg32(address) & ~mask) | value;
 }
 
-/* A peripheral answers two cycles after its clock was enabled (errata of the STM32F446, "delay after
- * an RCC peripheral clock enabling"); the read takes them. */
+/* A peripheral answers two cycles after its clock was enabled (errata of the STM32F446, "delay
+ * after an RCC peripheral clock enabling"); the read takes them. */
 static void enable_clock(uint32_t enable_register, uint32_t bit)
 {
     *reg32(enable_register) |= 1u << bit;

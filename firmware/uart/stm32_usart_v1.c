@@ -1,6 +1,7 @@
 /* stm32_usart_v1.c: the first generation of ST's USART (STM32F1, F2, F4, L1), polled.
  *
- * RM0390, 25.6: SR, DR, BRR, CR1. After reset: 8 data bits, no parity, 1 stop bit, 16 samples a bit.
+ * RM0390, 25.6: SR, DR, BRR, CR1. After reset: 8 data bits, no parity, 1 stop bit, 16-fold
+ * oversampling.
  */
 #include "platform.h"
 #include "target.h"

@@ -53,7 +53,7 @@ def check_fits(manifest: Manifest, board: Board) -> None:
         McugenError: the model's context exceeds the RAM that the board leaves, its weights and
             tables exceed the flash, or both.
     """
-    context = max(manifest.ram.arena, manifest.ram.context)
+    context = manifest.ram.context
     constants = manifest.weight_bytes + manifest.table_bytes
     faults = []
     if context > board.ram_available:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mcugen.emit.manifest import FILE_NAME, Layer, Manifest, Ram, Source, Tensor
+from mcugen.emit.manifest import FILE_NAME, Dtype, Layer, Manifest, Ram, Source, Tensor
 
 WEIGHTS = np.array([(i + 1) * (-1) ** i for i in range(16)], np.int32)
 
@@ -135,7 +135,7 @@ def _tensor(dtype: str, shape: tuple[int, ...], size: int) -> Tensor:
     )
 
 
-def _layer(name: str) -> Layer:
+def _layer(name: str, dtype: Dtype, offset: int) -> Layer:
     return Layer(
         name=name,
         op=name,
@@ -150,6 +150,10 @@ def _layer(name: str) -> Layer:
         weight_bytes=32,
         table_bytes=0,
         scratch_bytes=0,
+        value=f"%{name}",
+        out_dtype=dtype,
+        out_offset=offset,
+        out_bytes=16,
     )
 
 
@@ -188,7 +192,7 @@ def write_tiny_model(
         weight_bytes=32,
         table_bytes=0,
         ram=Ram(arena=arena, lower_bound=32, context=arena),
-        layers=(_layer("square"), _layer("sum")),
+        layers=(_layer("square", "uint8", 0), _layer("sum", "int32", 16)),
     )
     (folder / FILE_NAME).write_text(manifest.to_json())
     return manifest
