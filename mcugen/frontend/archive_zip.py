@@ -48,10 +48,9 @@ def read_file(path: Path) -> bytes:
         McugenError: there is no such file, it cannot be read, or it is too large.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for its writer
+            raise fail(STAGE, "not a file", at=str(path), want="a .pt2 archive")
         with path.open("rb") as file:
-            info = path.stat()
-            if not stat.S_ISREG(info.st_mode):
-                raise fail(STAGE, "not a file", at=str(path), want="a .pt2 archive")
             data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         reason = error.strerror or type(error).__name__

@@ -72,10 +72,10 @@ class Reference:
         self._nodes = []
         with torch.no_grad(), _few_threads(torch):
             for node in graph.nodes:
-                if self._batched.isdisjoint(node.outputs):
-                    self._fixed |= self._evaluate(node, self._fixed, 1)
-                else:
+                if self._is_batched(node):
                     self._nodes.append(node)
+                else:
+                    self._fixed |= self._evaluate(node, self._fixed, 1)
         largest = max(int(np.prod(graph.metas[name].shape)) for name in self._batched)
         self._samples = max(1, min(MAX_SAMPLES, MAX_ELEMENTS // largest))
 
@@ -106,7 +106,7 @@ class Reference:
         found = {
             key: np.concatenate([part[key] for part in parts])
             if key in self._batched
-            else parts[0][key]
+            else parts[0][key].copy()
             for key in wanted
         }
         return tuple(found[key] for key in self._graph.outputs), {
@@ -138,7 +138,7 @@ class Reference:
         self, node: GraphNode, values: "Mapping[str, Tensor]", samples: int
     ) -> "dict[str, Tensor]":
         """Results of one node by name; each has the shape the graph says, with the batch put in."""
-        batched = not self._batched.isdisjoint(node.outputs)
+        batched = self._is_batched(node)
         arguments = _batch_sizes(node, samples) if batched else node.arguments
         given = {key: self._value(key, argument, values) for key, argument in arguments.items()}
         given = {key: value for key, value in given.items() if key not in _IGNORED}
@@ -168,6 +168,10 @@ class Reference:
             return self._dtype if kind.is_floating_point else kind
         return argument
 
+    def _is_batched(self, node: GraphNode) -> bool:
+        """Whether a node depends on the input."""
+        return not self._batched.isdisjoint(_refs(node))
+
     def _node_fault(self, node: GraphNode) -> Fault | None:
         """Why a node cannot run, if it cannot."""
         if find_operator(node.target) is None:
@@ -176,7 +180,7 @@ class Reference:
             return _fault(
                 node, "a layer is in training mode", "call model.eval() before the export"
             )
-        if self._batched.isdisjoint(node.outputs):
+        if not self._is_batched(node):
             return None
         shapes = {name: self._graph.metas[name] for name in (*_refs(node), *node.outputs)}
         if not _keeps_samples_apart(node, shapes, self._batched):

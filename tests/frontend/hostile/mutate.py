@@ -6,6 +6,7 @@ Mutant number n of an archive is always the same, so `ARCHIVE n 1` replays one. 
 object: how often each answer came, the slowest reading, the peak of memory.
 """
 
+import copy
 import json
 import random
 import sys
@@ -74,16 +75,16 @@ def mutated_json(rng: random.Random, document: Any) -> bytes:
         key = rng.choice(keys)
         kind = rng.randrange(5)
         if kind == 0:
-            place[key] = rng.choice(JUNK)
+            place[key] = copy.deepcopy(rng.choice(JUNK))
         elif kind == 1:
             del place[key]
         elif kind == 2:
-            place[key] = json.loads(json.dumps(rng.choice(places)))
+            place[key] = copy.deepcopy(rng.choice(places))
         elif kind == 3:
             other = rng.choice(keys)
             place[key], place[other] = place[other], place[key]
         elif isinstance(place, list):
-            place.insert(key, json.loads(json.dumps(place[key])))
+            place.insert(key, copy.deepcopy(place[key]))
         elif isinstance(place[key], int):
             place[key] += rng.choice((-1, 1, 2**16))
     return json.dumps(document).encode()
