@@ -58,6 +58,11 @@ class Layer(_Record):
     weight_bytes: int
     table_bytes: int
     scratch_bytes: int
+    #: The program's name of what the layer stores, and where: valid until the next layer runs.
+    value: str
+    out_dtype: Dtype
+    out_offset: int
+    out_bytes: int
 
 
 class Ram(_Record):

@@ -1,0 +1,68 @@
+"""Kernels: the only dispatch from an op of the integer program to C.
+
+To add one: a descriptor here (see `base.Kernel`), its template in templates/kernels/, a test in
+tests/kernels/, and its line in KERNELS.
+"""
+
+from mcugen.errors import fail
+from mcugen.kernels import (
+    add,
+    argmax,
+    concat,
+    conv2d,
+    conv2d_planes,
+    conv2d_planes_grouped,
+    convert,
+    depthwise_conv2d,
+    linear,
+    linear_planes,
+    max_pool,
+    max_pool_planes,
+    mul,
+    pad,
+    sum_pool,
+    transpose,
+)
+from mcugen.kernels.base import Kernel
+from mcugen.kernels.step import Step
+from mcugen.target.cores import Core
+
+#: Among equals in cost the first is taken.
+KERNELS: tuple[Kernel, ...] = (
+    conv2d.KERNEL,
+    depthwise_conv2d.KERNEL,
+    conv2d_planes.KERNEL,
+    conv2d_planes_grouped.KERNEL,
+    linear.KERNEL,
+    linear_planes.KERNEL,
+    sum_pool.KERNEL,
+    max_pool.KERNEL,
+    max_pool_planes.KERNEL,
+    add.KERNEL,
+    mul.KERNEL,
+    convert.KERNEL,
+    pad.KERNEL,
+    transpose.KERNEL,
+    concat.KERNEL,
+    argmax.KERNEL,
+)
+
+
+def select(step: Step, core: Core) -> Kernel:
+    """The cheapest kernel that computes `step` on `core`.
+
+    Raises:
+        McugenError: there is none.
+    """
+    able = [kernel for kernel in KERNELS if kernel.accepts(step, core)]
+    if able:
+        return min(able, key=lambda kernel: kernel.cost(step, core))
+    types = ", ".join(str(item.type) for item in step.inputs)
+    supported = "; ".join(kernel.supports for kernel in KERNELS)
+    raise fail(
+        "plan",
+        f"no kernel computes {step.operation} on {core.name}",
+        at=step.where,
+        got=f"{types} -> {step.output.type}",
+        help=f"supported: {supported}",
+    )

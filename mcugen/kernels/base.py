@@ -1,0 +1,48 @@
+"""What a kernel is: the descriptor that the planner asks, and what it answers.
+
+A kernel is one file here and one template `templates/kernels/<name>.c.j2`. `accepts` says which
+steps it can compute on which core, `cost` predicts its cycles (rough, but monotone in the work: its
+only use is to rank kernels that accept the same step), `build` packs the constants and computes
+every value that the template lays out.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mcugen.kernels.constants import Constant
+from mcugen.kernels.epilogue import Epilogue
+from mcugen.kernels.step import Step
+from mcugen.target.cores import Core
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One step as a kernel will compute it.
+
+    `overlaps` says, per input, how far above the output's first byte that input must begin for the
+    kernel to overwrite it while reading (every byte is then read before it is written); None where
+    the two must not overlap.
+    """
+
+    context: object
+    """Ready-made values for the template, which sees them as `k`."""
+    constants: tuple[Constant, ...]
+    overlaps: tuple[int | None, ...]
+    epilogue: Epilogue | None
+    """The function that turns an accumulator into an output element, where the kernel uses one."""
+    scratch_bytes: int = 0
+    helpers: frozenset[str] = frozenset()
+    """Shared functions of templates/helpers/ that the kernel calls."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """The descriptor of one kernel."""
+
+    name: str
+    supports: str
+    """What it accepts, in a sentence for error messages and `mcugen ops`."""
+    accepts: Callable[[Step, Core], bool]
+    cost: Callable[[Step, Core], int]
+    """Predicted cycles; see the module's docstring."""
+    build: Callable[[Step, Core], Recipe]

@@ -1,0 +1,54 @@
+"""Integer tensors one after the other along an axis, in plain C."""
+
+import math
+from dataclasses import dataclass
+
+from mcugen.ir import ops
+from mcugen.kernels.base import Kernel, Recipe
+from mcugen.kernels.step import Step
+from mcugen.target.cores import Core
+
+
+@dataclass(frozen=True)
+class Part:
+    operand: str
+    c: str
+    block: int
+    """Elements copied at once."""
+
+
+@dataclass(frozen=True)
+class Context:
+    blocks: int
+    parts: tuple[Part, ...]
+
+
+def accepts(step: Step, core: Core) -> bool:
+    del core
+    return step.main_is(ops.Concat) and step.reads_integers
+
+
+def cost(step: Step, core: Core) -> int:
+    """About eight cycles an element."""
+    del core
+    return 8 * step.output.type.size
+
+
+def build(step: Step, core: Core) -> Recipe:
+    del core
+    op = step.op
+    assert isinstance(op, ops.Concat)
+    single = len(step.inputs) == 1
+    parts = tuple(
+        Part(
+            "in" if single else f"in_{index}",
+            item.storage.c.name,
+            math.prod(item.type.shape[op.axis :]),
+        )
+        for index, item in enumerate(step.inputs)
+    )
+    blocks = math.prod(step.output.type.shape[: op.axis])
+    return Recipe(Context(blocks, parts), (), (None,) * len(parts), None)
+
+
+KERNEL = Kernel("concat", "concat of integers", accepts, cost, build)

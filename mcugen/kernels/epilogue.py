@@ -1,0 +1,243 @@
+"""Epilogues: the function that turns one accumulator into one output element.
+
+Each becomes a `static inline` function of the layer, from templates/epilogues/. No instruction path
+depends on the value: selects are made of sign bits, searches take a fixed number of steps. Only
+intervals that span more than 31 bits fall back to a comparison, which the compiler may branch on.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcugen.errors import fail
+from mcugen.ir import ops
+from mcugen.ir.types import Planes
+from mcugen.kernels.constants import Constant, literal, numbers, within_32_bits
+from mcugen.kernels.step import Step
+from mcugen.kernels.storage import BITS, INT32
+
+#: Up to this many thresholds are compared one after the other, more are searched by halving.
+MOST_IN_SEQUENCE = 4
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    """The epilogue of one layer; templates see `context` as `e`."""
+
+    template: str
+    returns: str
+    """C type of the element; a bit plane's element is 0 or 1 in a uint32_t."""
+    per_channel: bool
+    constants: tuple[Constant, ...]
+    context: object
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """Context of templates/epilogues/none.c.j2."""
+
+
+@dataclass(frozen=True)
+class Clamp:
+    """How a value is brought into [lo, hi]."""
+
+    value_c: str
+    lo: str
+    hi: str
+    low: bool
+    """Values below `lo` occur."""
+    high: bool
+    by_sign: bool
+    """The differences to both ends fit 32 bits, so their sign bits can select."""
+
+
+@dataclass(frozen=True)
+class Affine:
+    """Context of templates/epilogues/requantize.c.j2."""
+
+    sum_c: str
+    multiplier: str | None
+    """The number as C; None where there is one per channel, in a table."""
+    bias: str | None
+    shift: int
+    clamp: Clamp
+
+
+@dataclass(frozen=True)
+class Halving:
+    """One step of a search: `gain` more thresholds are passed if this one is."""
+
+    gain: int
+    index: str
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Context of templates/epilogues/threshold.c.j2."""
+
+    table_c: str
+    row: str
+    """First threshold of the channel, behind the table's name; empty where none is needed."""
+    value: str
+    """The accumulator in its channel's direction."""
+    in_sequence: tuple[str, ...]
+    halvings: tuple[Halving, ...]
+    result: str
+    by_sign: bool
+
+
+@dataclass(frozen=True)
+class Table:
+    """Context of templates/epilogues/lookup.c.j2."""
+
+    least: str
+    levels: int
+    per_channel: bool
+
+
+def epilogue_of(step: Step) -> Epilogue:
+    """The epilogue of `step`; `none` where it stores accumulators.
+
+    Raises:
+        McugenError: constants that no C type of 32 bits holds.
+    """
+    if step.epilogue is None:
+        return Epilogue("none", INT32.name, False, (), Nothing())
+    return _BUILDERS[type(step.epilogue.op)](step, step.epilogue.op)
+
+
+def _returns(step: Step) -> str:
+    return step.output.storage.c.name
+
+
+def _requantize(step: Step, op: ops.Op) -> Epilogue:
+    assert isinstance(op, ops.Requantize)
+    multiplier, bias = step.env.data(op.multiplier), step.env.data(op.bias)
+    within_32_bits(step, "a multiplier", int(multiplier.min()), int(multiplier.max()))
+    x = step.accumulator.integer
+    # Python integers: the sum may need 64 bits, its bounds a few more on the way.
+    biases = [int(value) for value in bias]
+    products = [int(value) * end for value in multiplier for end in (x.lo, x.hi)]
+    sums = [
+        int(part)
+        for end in (x.lo, x.hi)
+        for part in multiplier.astype(object) * end + bias.astype(object)
+    ]
+    clamp = _clamp(op, min(sums) >> op.shift, max(sums) >> op.shift)
+    per_channel = max(multiplier.size, bias.size) > 1
+    constants = [
+        numbers(suffix, data, "table", "[channel]")
+        for suffix, data in (("multiplier", multiplier), ("bias", bias))
+        if data.size > 1
+    ]
+    context = Affine(
+        sum_c="int32_t" if _fit(*products, *biases, *sums) else "int64_t",
+        multiplier=literal(int(multiplier[0])) if multiplier.size == 1 else None,
+        bias=literal(int(bias[0])) if bias.size == 1 else None,
+        shift=op.shift,
+        clamp=clamp,
+    )
+    return Epilogue("requantize", _returns(step), per_channel, tuple(constants), context)
+
+
+def _fit(*values: int) -> bool:
+    """All of `values` are int32."""
+    return INT32.lo <= min(values) and max(values) <= INT32.hi
+
+
+def _clamp(op: ops.Requantize, lowest: int, highest: int) -> Clamp:
+    """The clamp of values known to lie in [lowest, highest]."""
+    raised = max(lowest, op.lo), max(highest, op.lo)
+    differences = lowest - op.lo, highest - op.lo, op.hi - raised[0], op.hi - raised[1]
+    return Clamp(
+        value_c="int32_t" if _fit(lowest, highest) else "int64_t",
+        lo=literal(op.lo),
+        hi=literal(op.hi),
+        low=lowest < op.lo,
+        high=highest > op.hi,
+        by_sign=_fit(lowest, highest, *differences),
+    )
+
+
+def _threshold(step: Step, op: ops.Op) -> Epilogue:
+    assert isinstance(op, ops.Threshold)
+    direction = step.env.data(op.direction)
+    table = _clipped(step, step.env.data(op.table), direction)
+    within_32_bits(step, "a threshold", int(table.min()), int(table.max()))
+    count, rows = table.shape[1], len(table)
+    x = step.accumulator.integer
+    same_way = bool((direction == direction[0]).all())
+    listed = count <= MOST_IN_SEQUENCE
+    constants = []
+    if rows > 1 or not listed:
+        constants.append(numbers("thresholds", table, "table", "[channel][threshold]"))
+    if not same_way:
+        constants.append(numbers("direction", direction, "table", "[channel]"))
+    elements = [literal(int(t)) if rows == 1 else None for t in table[0]]
+    context = Steps(
+        table_c=constants[0].c.name if constants else INT32.name,
+        row=_row(rows, count, listed),
+        value=_directed(same_way, int(direction[0])),
+        in_sequence=tuple(
+            element or f"(int32_t)threshold[{i}]" for i, element in enumerate(elements) if listed
+        ),
+        halvings=() if listed else _halvings(count),
+        result=f"{literal(op.lo)} + (int32_t)passed" if op.lo else "passed",
+        by_sign=2 * max(abs(x.lo), abs(x.hi)) + 1 <= INT32.hi,
+    )
+    returns = BITS.name if op.planes else _returns(step)
+    per_channel = rows > 1 or not same_way
+    return Epilogue("threshold", returns, per_channel, tuple(constants), context)
+
+
+def _clipped(step: Step, table: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    """Thresholds brought to the ends of the values compared: the same answers in narrower types."""
+    x = step.accumulator.integer
+    if len(direction) > 1 and len(table) == 1:
+        ends = np.array([[min(x.lo, -x.hi), max(x.hi, -x.lo) + 1]])
+    else:
+        ends = np.array([[x.lo, x.hi + 1] if d > 0 else [-x.hi, -x.lo + 1] for d in direction])
+    return np.clip(table, ends[:, :1], ends[:, 1:])
+
+
+def _row(rows: int, count: int, listed: bool) -> str:
+    if rows == 1:
+        return "" if listed else "thresholds"
+    return "thresholds + channel" + (f" * {count}u" if count > 1 else "")
+
+
+def _directed(same_way: bool, first: int) -> str:
+    if not same_way:
+        return "table"
+    return "acc" if first > 0 else "-acc"
+
+
+def _halvings(count: int) -> tuple[Halving, ...]:
+    """Steps that find how many of `count` sorted thresholds are passed, whatever the value."""
+    steps = []
+    while count > 1:
+        half = count // 2
+        steps.append(Halving(half, f"(int32_t)threshold[passed + {half - 1}u]"))
+        count -= half
+    return (*steps, Halving(1, "(int32_t)threshold[passed]"))
+
+
+def _lookup(step: Step, op: ops.Op) -> Epilogue:
+    assert isinstance(op, ops.Lookup)
+    if isinstance(step.output.type.element, Planes):
+        raise fail("plan", "lookup cannot give bit planes", at=step.where, want="integers")
+    table = step.env.data(op.table)
+    within_32_bits(step, "a table entry", int(table.min()), int(table.max()))
+    rows = len(table)
+    constants = (numbers("table", table, "table", "[channel][level]"),)
+    x = step.accumulator.integer
+    context = Table(literal(x.lo), x.levels, rows > 1)
+    return Epilogue("lookup", _returns(step), rows > 1, constants, context)
+
+
+_BUILDERS: dict[type[ops.Op], Callable[[Step, ops.Op], Epilogue]] = {
+    ops.Requantize: _requantize,
+    ops.Threshold: _threshold,
+    ops.Lookup: _lookup,
+}

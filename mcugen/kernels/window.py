@@ -1,0 +1,129 @@
+"""Sliding windows: geometry as templates need it, and how far output may run into the input."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcugen.ir.ops import Window, Windowed
+from mcugen.kernels.step import Step
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One spatial axis of a layer; templates/window.j2 lays it out."""
+
+    input: int
+    output: int
+    size: int
+    dilation: int
+    origin: str
+    """First position of the window, from the output position."""
+    clipped: bool
+    """Some window reaches over the image's border, so the taps inside are computed."""
+    misses: bool
+    """Some window lies outside of the image altogether."""
+    begin: str
+    end: str
+    """The taps inside the image, as C expressions."""
+    taps: str
+    """Their number."""
+    at: str
+    """Position of a tap in the image, and that of the first one inside."""
+    first: str
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Both axes, and the input's width in units of memory."""
+
+    rows: Axis
+    columns: Axis
+    taps: str
+    """Taps inside the image, a C expression."""
+    clipped: bool
+    row_is_run: bool
+    """The taps of a window's row lie side by side in memory, and there always are some."""
+
+
+def geometry(step: Step, size: tuple[int, int]) -> Geometry:
+    """The geometry of a windowed step with a window of `size`."""
+    op = step.op
+    assert isinstance(op, Windowed)
+    vertical, horizontal = op.windows(size)
+    _, in_rows, in_columns, _ = step.inputs[0].type.shape
+    _, out_rows, out_columns, _ = step.accumulator.shape
+    rows = _axis(vertical, in_rows, out_rows, "y top ky")
+    columns = _axis(horizontal, in_columns, out_columns, "x left kx")
+    clipped = rows.clipped or columns.clipped
+    taps = f"({rows.taps} * {columns.taps})" if clipped else str(rows.size * columns.size)
+    row_is_run = horizontal.dilation == 1 and not columns.misses
+    return Geometry(rows, columns, taps, clipped, row_is_run)
+
+
+def _axis(window: Window, extent: int, positions: int, variables: str) -> Axis:
+    position, origin, tap = variables.split()
+    scaled = _times(position, window.stride)
+    starts = np.arange(positions) * window.stride - window.before
+    taps = starts[:, None] + np.arange(window.size)[None, :] * window.dilation
+    inside = (taps >= 0) & (taps < extent)
+    clipped = not bool(inside.all())
+    begin, end = (f"{tap}_begin", f"{tap}_end") if clipped else ("0", str(window.size))
+    return Axis(
+        input=extent,
+        output=positions,
+        size=window.size,
+        dilation=window.dilation,
+        origin=f"{scaled} - {window.before}" if window.before else scaled,
+        clipped=clipped,
+        misses=not bool(inside.any(axis=1).all()),
+        begin=begin,
+        end=end,
+        taps=f"({end} - {begin})" if clipped else end,
+        at=f"{origin} + {_times(tap, window.dilation)}",
+        first=f"{origin} + {_times(begin, window.dilation)}" if clipped else origin,
+    )
+
+
+def _times(term: str, factor: int) -> str:
+    return f"{term} * {factor}" if factor > 1 else term
+
+
+def overlap(step: Step, size: tuple[int, int], per_channel: bool) -> int:
+    """How far the input must begin above the output for a kernel that goes pixel by pixel.
+
+    `per_channel`: the kernel reads and writes channel by channel within a pixel, and an output
+    channel reads only its own input channel; else every output channel reads the whole window.
+    """
+    op, source, target = step.op, step.inputs[0], step.output.storage
+    assert isinstance(op, Windowed)
+    _, in_rows, in_columns, _ = source.type.shape
+    _, out_rows, out_columns, _ = step.output.type.shape
+    vertical, horizontal = op.windows(size)
+    first_row = _first(vertical, in_rows, out_rows)
+    first_column = _first(horizontal, in_columns, out_columns)
+    pixel = first_row[:, None] * in_columns + first_column[None, :]
+    read = pixel.ravel() * source.storage.pixel_bytes
+    # What is read by any window after this one; nothing after the last.
+    later = np.append(np.minimum.accumulate(read[::-1])[::-1][1:], np.iinfo(np.int64).max)
+    written = (np.arange(read.size) + 1) * target.pixel_bytes
+    aligned = per_channel and target.c.bytes <= source.storage.c.bytes
+    own = written - target.pixel_bytes if aligned else written
+    return max(0, int((own - read).max()), int((written - later).max()))
+
+
+def _first(window: Window, extent: int, positions: int) -> np.ndarray:
+    """First position inside the image that each window reads (the end where it reads none)."""
+    origin = np.arange(positions) * window.stride - window.before
+    steps = np.maximum(0, -(origin // window.dilation))
+    return np.minimum(origin + steps * window.dilation, extent)
+
+
+def elementwise_overlap(step: Step) -> tuple[int | None, ...]:
+    """For kernels that go through all operands once, pixel by pixel, from the first element."""
+    target = step.output.storage
+    overlaps: list[int | None] = []
+    for item in step.inputs:
+        source = item.storage
+        pixels = target.count // target.pixel_units
+        overlaps.append(max(0, pixels * (target.pixel_bytes - source.pixel_bytes)))
+    return tuple(overlaps)

@@ -1,0 +1,158 @@
+"""From a program to an EmitPlan: kernels selected, constants packed, memory laid out, C named.
+
+Everything a template prints is a ready value here; templates loop and test booleans.
+"""
+
+from dataclasses import dataclass
+
+from mcugen.errors import Fault, McugenError
+from mcugen.ir.program import Program, Value
+from mcugen.kernels import select
+from mcugen.kernels.base import Kernel, Recipe
+from mcugen.kernels.step import Step
+from mcugen.plan.layer import Layer, Location, layer, locate
+from mcugen.plan.memory import Arena, Buffer, Overlap, plan_arena
+from mcugen.plan.names import Names, checked_name
+from mcugen.plan.steps import Fused, fuse
+from mcugen.target.cores import Core
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """The input or output of a model."""
+
+    value: Value
+    location: Location
+
+
+@dataclass(frozen=True)
+class EmitPlan:
+    """A model, ready to be laid out as C."""
+
+    program: Program
+    name: str
+    """Prefix of all symbols; `macro` is that of all macros."""
+    macro: str
+    core: Core
+    input: Endpoint
+    output: Endpoint
+    layers: tuple[Layer, ...]
+    helpers: tuple[str, ...]
+    """Shared functions that kernels call, each a template in templates/helpers/."""
+    arena_bytes: int
+    lower_bound: int
+
+    @property
+    def macs(self) -> int:
+        return sum(item.macs for item in self.layers)
+
+    @property
+    def weight_bytes(self) -> int:
+        return sum(item.weight_bytes for item in self.layers)
+
+    @property
+    def table_bytes(self) -> int:
+        return sum(item.table_bytes for item in self.layers)
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    step: Step
+    kernel: Kernel
+    recipe: Recipe
+
+
+def build_plan(program: Program, core: Core, name: str) -> EmitPlan:
+    """The plan of a verified `program` for `core`; `name` prefixes every C symbol.
+
+    Raises:
+        McugenError: `name` is no prefix, or steps that no kernel computes (all of them).
+    """
+    checked_name(name)
+    fused = fuse(program)
+    chosen = _choose(fused.steps, core)
+    arena = plan_arena(*_buffers(program, fused, chosen))
+    names = Names()
+    layers = tuple(
+        layer(
+            name=name,
+            names=names,
+            index=index,
+            step=item.step,
+            kernel=item.kernel.name,
+            recipe=item.recipe,
+            offset=lambda value: arena.offsets[fused.roots[value]],
+            scratch=arena.offsets.get(_scratch(index)),
+        )
+        for index, item in enumerate(chosen)
+    )
+    return EmitPlan(
+        program=program,
+        name=name,
+        macro=name.upper(),
+        core=core,
+        input=_endpoint(program, fused, arena, program.inputs[0].name),
+        output=_endpoint(program, fused, arena, program.output),
+        layers=layers,
+        helpers=tuple(sorted(set[str]().union(*(item.recipe.helpers for item in chosen)))),
+        arena_bytes=arena.bytes,
+        lower_bound=arena.lower_bound,
+    )
+
+
+def _choose(steps: tuple[Step, ...], core: Core) -> list[_Chosen]:
+    """A kernel and its recipe for every step; the faults of all steps come together."""
+    chosen: list[_Chosen] = []
+    faults: list[Fault] = []
+    for step in steps:
+        try:
+            kernel = select(step, core)
+            chosen.append(_Chosen(step, kernel, kernel.build(step, core)))
+        except McugenError as error:
+            faults.extend(error.faults)
+    if faults:
+        raise McugenError("plan", faults)
+    return chosen
+
+
+def _endpoint(program: Program, fused: Fused, arena: Arena, name: str) -> Endpoint:
+    value = program.values[name]
+    return Endpoint(value, locate(value.type, arena.offsets[fused.roots[name]]))
+
+
+def _scratch(index: int) -> str:
+    # Values begin with %, so no value has this name.
+    return f"scratch {index}"
+
+
+def _buffers(
+    program: Program, fused: Fused, chosen: list[_Chosen]
+) -> tuple[list[Buffer], list[Overlap]]:
+    """What lies in the arena when, and which outputs may run over which inputs.
+
+    The input is there before the first step, the output after the last.
+    """
+    source = fused.roots[program.inputs[0].name]
+    final = len(chosen)
+    born = {source: -1} | {item.step.output.name: i for i, item in enumerate(chosen)}
+    dies = dict(born)
+    for index, item in enumerate(chosen):
+        for operand in item.step.inputs:
+            dies[fused.roots[operand.name]] = index
+    dies[fused.roots[program.output]] = final
+    sizes = {source: locate(program.inputs[0].type, 0).bytes}
+    sizes |= {item.step.output.name: item.step.output.storage.bytes for item in chosen}
+    buffers = [Buffer(name, sizes[name], born[name], dies[name]) for name in born]
+    buffers += [
+        Buffer(_scratch(index), item.recipe.scratch_bytes, index, index)
+        for index, item in enumerate(chosen)
+        if item.recipe.scratch_bytes
+    ]
+    overlaps: dict[tuple[str, str], int] = {}
+    for index, item in enumerate(chosen):
+        for operand, distance in zip(item.step.inputs, item.recipe.overlaps, strict=True):
+            root = fused.roots[operand.name]
+            if distance is not None and dies[root] == index:
+                key = (item.step.output.name, root)
+                overlaps[key] = max(overlaps.get(key, 0), distance)
+    return buffers, [Overlap(*key, distance) for key, distance in overlaps.items()]
