@@ -15,7 +15,7 @@ from mcugen.kernels.storage import pack_planes, unpack_planes, words
 _NUMBERS = {"uint8": "u1", "int8": "i1", "uint16": "<u2", "int16": "<i2", "int32": "<i4"}
 
 
-def encode_samples(tensor: Tensor, samples: np.ndarray) -> np.ndarray:
+def encode_input(tensor: Tensor, samples: np.ndarray) -> np.ndarray:
     """Memory of `samples`: uint8 [N, tensor.bytes].
 
     Raises:
@@ -32,8 +32,8 @@ def encode_samples(tensor: Tensor, samples: np.ndarray) -> np.ndarray:
     return raw.reshape(count, -1).view(np.uint8)
 
 
-def decode_samples(tensor: Tensor, memory: np.ndarray) -> np.ndarray:
-    """The inverse of `encode_samples`; numbers come as int64, codes as int8."""
+def decode_output(tensor: Tensor, memory: np.ndarray) -> np.ndarray:
+    """The inverse of `encode_input`; numbers come as int64, codes as int8."""
     raw = np.ascontiguousarray(memory, np.uint8)
     sample = tensor.shape[1:]
     if tensor.dtype != "bits":

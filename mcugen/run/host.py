@@ -15,13 +15,21 @@ from pathlib import Path
 import cffi
 import numpy as np
 
-from mcugen.emit.encoding import decode_samples, encode_samples
+from mcugen.emit.encoding import decode_output, encode_input
 from mcugen.emit.manifest import Manifest, Tensor, read_manifest
 from mcugen.emit.render import render
 from mcugen.errors import fail
 from mcugen.tools import run, run_checked
 
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+__all__ = [
+    "HostModel",
+    "decode_output",
+    "encode_input",
+    "run_sanitized",
+    "run_several_sanitized",
+]
+
 #: Results of the harness, templates/host/harness.c.j2.
 _GUARD_DAMAGED = -1
 
@@ -77,7 +85,7 @@ class HostModel:
                 beyond its instance.
         """
         outputs, _ = self._run(inputs, traced=False)
-        return decode_samples(self.manifest.output, outputs)
+        return decode_output(self.manifest.output, outputs)
 
     def trace(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
         """What every layer stores, by the program's name of the value (see `run_batch`)."""
@@ -85,12 +93,12 @@ class HostModel:
         values: dict[str, np.ndarray] = {}
         first = 0
         for tensor, name in _traced(self.manifest):
-            values[name] = decode_samples(tensor, traces[:, first : first + tensor.bytes])
+            values[name] = decode_output(tensor, traces[:, first : first + tensor.bytes])
             first += tensor.bytes
         return values
 
     def _run(self, inputs: np.ndarray, traced: bool) -> tuple[np.ndarray, np.ndarray]:
-        memory = np.ascontiguousarray(encode_samples(self.manifest.input, inputs))
+        memory = np.ascontiguousarray(encode_input(self.manifest.input, inputs))
         count = len(memory)
         outputs = np.empty((count, self.manifest.output.bytes), np.uint8)
         trace_bytes = sum(tensor.bytes for tensor, _ in _traced(self.manifest)) if traced else 0
@@ -129,7 +137,7 @@ def run_several_sanitized(
         _compile(sources, work, program, ["-O1", "-g", *SANITIZERS], ["main.c"])
         arguments: list[str] = []
         for index, (source, samples) in enumerate(zip(sources, inputs, strict=True)):
-            memory = encode_samples(source.manifest.input, samples)
+            memory = encode_input(source.manifest.input, samples)
             (work / f"{index}.in").write_bytes(memory.tobytes())
             paths = [str(work / f"{index}.{end}") for end in ("in", "out")]
             arguments += [str(index), str(len(memory)), *paths]
@@ -149,7 +157,7 @@ def run_several_sanitized(
 
 def _decode_file(tensor: Tensor, path: Path) -> np.ndarray:
     raw = np.frombuffer(path.read_bytes(), np.uint8)
-    return decode_samples(tensor, raw.reshape(-1, tensor.bytes))
+    return decode_output(tensor, raw.reshape(-1, tensor.bytes))
 
 
 def _traced(manifest: Manifest) -> list[tuple[Tensor, str]]:

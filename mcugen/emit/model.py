@@ -1,6 +1,7 @@
 """From a program to the text of its C files and manifest."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mcugen import __version__
@@ -66,7 +67,15 @@ class Page:
     """Constants by the layer's function."""
 
 
-def generate(
+@dataclass(frozen=True)
+class Emitted:
+    """The files of a model by name, the manifest's text among them, and the manifest itself."""
+
+    files: Mapping[str, str]
+    manifest: record.Manifest
+
+
+def emit(
     program: Program,
     core: Core,
     name: str,
@@ -74,8 +83,8 @@ def generate(
     board: str | None = None,
     split_data: bool = False,
     source_file: str = "",
-) -> dict[str, str]:
-    """The model's files by name: model.h, model.c, manifest.json and, on request, model_data.c.
+) -> Emitted:
+    """The model's files: model.h, model.c, manifest.json and, on request, model_data.c.
 
     The same arguments give the same bytes, on any machine.
 
@@ -94,8 +103,8 @@ def generate(
     page = _page(plan, split_data, source_file.replace("\\", "/").rpartition("/")[2])
     names = ["model.h", "model.c"] + (["model_data.c"] if split_data else [])
     files = {item: render(f"{item}.j2", plan=plan, page=page) for item in names}
-    files[record.FILE_NAME] = _manifest(plan, page, files, board).to_json()
-    return files
+    manifest = _manifest(plan, page, files, board)
+    return Emitted({**files, record.FILE_NAME: manifest.to_json()}, manifest)
 
 
 def _page(plan: EmitPlan, split: bool, source_file: str) -> Page:

@@ -9,19 +9,20 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from mcugen.emit.manifest import FILE_NAME, read_manifest
+from mcugen.emit.model import Emitted
 from mcugen.errors import McugenError, fail
 
 #: What other commands put beside the model.
 _COMPANIONS = ("firmware.*", "build")
 
 
-def write(folder: Path, files: Mapping[str, str], force: bool = False) -> None:
-    """Put `files` (name → text) into `folder`, which is made where it is missing.
+def write(folder: Path, emitted: Emitted, force: bool = False) -> None:
+    """Put the files of `emitted` into `folder`, which is made where it is missing.
 
     Until everything is on the disk nothing in `folder` changes; when anything fails or is
     interrupted on the way, what was there comes back. Files of an earlier run that are not made
     again go. With `force`, files that mcugen did not write stay, or stay as `NAME.orig` where one
-    of `files` takes their name.
+    of the new ones takes their name.
 
     Raises:
         McugenError: `folder` is a file, or holds files that mcugen did not write or that were
@@ -42,8 +43,8 @@ def write(folder: Path, files: Mapping[str, str], force: bool = False) -> None:
     parent.mkdir(parents=True, exist_ok=True)
     stage = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=parent))
     try:
-        _stage(stage, files)
-        _swap(stage, folder, files, own)
+        _stage(stage, emitted.files)
+        _swap(stage, folder, emitted.files, own)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
 
