@@ -85,6 +85,12 @@ def save_constants(program: Program, path: Path) -> None:
     np.savez_compressed(path, **large)  # type: ignore[arg-type]  # the stub takes flags only
 
 
+def save(program: Program, path: Path) -> None:
+    """Write the text form to `path`, and the constants it names by digest beside it (.npz)."""
+    path.write_text(to_text(program), encoding="utf-8")
+    save_constants(program, path.with_suffix(".npz"))
+
+
 def load_constants(path: Path) -> dict[str, Array]:
     """Constants by name, from the side file of a text form."""
     with np.load(path, allow_pickle=False) as stored:

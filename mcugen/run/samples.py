@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcugen.errors import fail
-from mcugen.frontend.graph import ExportedGraph
+from mcugen.frontend.graph import ExportedGraph, Ref
 from mcugen.ir.program import Meaning, Program, Value
 
 
@@ -72,12 +72,20 @@ def classes(scores: np.ndarray) -> np.ndarray:
 
 
 def captured_nodes(graph: ExportedGraph, program: Program) -> dict[str, str]:
-    """Quantizer of the graph → the last value on its grid (behind a pool that waited for it)."""
-    quantizers = {o for node in graph.nodes if "quantize" in node.target for o in node.outputs}
+    """Quantizer of the graph → the last value on its grid (behind a pool that waited for it).
+
+    quantized_decomposed.quantize gives levels; the real numbers are its dequantize's.
+    """
+    real_at = {}
+    for node in graph.nodes:
+        if "dequantize" in node.target and isinstance(source := node.arguments.get("input"), Ref):
+            real_at[source.name] = node.outputs[0]
+        elif "quantize" in node.target:
+            real_at[node.outputs[0]] = node.outputs[0]
     found: dict[str, str] = {}
     for name, value in program.values.items():
-        if value.meaning and value.source and value.source.node in quantizers:
-            found[value.source.node] = name
+        if value.meaning and value.source and value.source.node in real_at:
+            found[real_at[value.source.node]] = name
     return found
 
 
@@ -89,7 +97,5 @@ def torch_levels(value: Value, real: np.ndarray) -> np.ndarray:
         real = real.reshape(len(real), memory[3], *memory[1:3])
     if real.ndim == 4:
         real = real.transpose(0, 2, 3, 1)
-    if np.issubdtype(real.dtype, np.integer):  # quantized_decomposed.quantize gives levels
-        return real.astype(np.int64)
     q = (real - np.array(meaning.offset)) / np.array(meaning.scale) + meaning.zero
     return np.rint(q).astype(np.int64)

@@ -372,6 +372,12 @@ def test_fake_quantize_graph(tmp_path: Path) -> None:
     assert_agrees(FakeQuantized(), (3, 8, 8), tmp_path)
 
 
+def test_a_binary_layer_with_a_dead_channel(tmp_path: Path) -> None:
+    module = nn.Sequential(pixels(), conv(3, 8, 3), Binarize(0.5), conv(8, 4, 3, bits=1), i8(0.05))
+    module[3].layer.parametrizations.weight[0].scale[1] = 0.0
+    assert_agrees(module, (3, 8, 8), tmp_path)
+
+
 def test_binary_layers_stay_packed(tmp_path: Path) -> None:
     torch.manual_seed(2)
     module = randomize_norms(nn.Sequential(pixels(), *CHAINS["binary"]()))

@@ -228,7 +228,8 @@ class ClampedAffine:
     def then(self, function: Function) -> "ClampedAffine | None":
         """The composition with `function` behind, or None where it leaves the form."""
         if isinstance(function, Affine):
-            ends = np.stack([function(self.lo), function(self.hi)])
+            with np.errstate(invalid="ignore"):
+                ends = np.stack([function(self.lo), function(self.hi)])
             return ClampedAffine(
                 self.scale * function.scale,
                 function(self.offset),

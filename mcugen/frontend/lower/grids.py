@@ -16,7 +16,7 @@ class Ties(Enum):
     UP = "up"
     """floor(v + 1/2): mcugen's rule."""
     EVEN = "even"
-    """IEEE rint: PyTorch's own fake-quantize ops."""
+    """IEEE rint of x / scale, before the zero point is added: PyTorch's own fake-quantize ops."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,17 +47,17 @@ class UniformGrid:
         """Whether `value` rounds to `level` or above."""
         border = self.boundary(level, channel)
         if value == border:
-            return self.ties is Ties.UP or level % 2 == 0
+            return self.ties is Ties.UP or (level - self.zero) % 2 == 0
         return value > border
 
     def quantize(self, value: Fraction, channel: int) -> int:
         """The level of `value`."""
         at = channel if len(self.scale) > 1 else 0
-        real = value / Fraction(float(self.scale[at])) + self.zero
-        level = floor(real + Fraction(1, 2))
-        if self.ties is Ties.EVEN and real + Fraction(1, 2) == level and level % 2:
-            level -= 1
-        return min(max(level, self.lo), self.hi)
+        real = value / Fraction(float(self.scale[at])) + Fraction(1, 2)
+        steps = floor(real)
+        if self.ties is Ties.EVEN and real == steps and steps % 2:
+            steps -= 1
+        return min(max(steps + self.zero, self.lo), self.hi)
 
     def real(self, level: int, channel: int) -> Fraction:
         at = channel if len(self.scale) > 1 else 0
@@ -65,9 +65,9 @@ class UniformGrid:
 
     def quantize_array(self, values: np.ndarray) -> np.ndarray:
         """Levels of float64 `values`, channels last where the scale is per channel."""
-        real = values / self.scale + self.zero
-        rounded = np.floor(real + 0.5) if self.ties is Ties.UP else np.rint(real)
-        return np.clip(rounded, self.lo, self.hi).astype(np.int64)
+        steps = values / self.scale
+        rounded = np.floor(steps + 0.5) if self.ties is Ties.UP else np.rint(steps)
+        return np.clip(rounded + self.zero, self.lo, self.hi).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)

@@ -154,7 +154,7 @@ def _check_axis(axis: int, count: int, data: np.ndarray) -> None:
 
 
 def _quantize_constant(found: Constant, request: _Request) -> GridConstant:
-    """Weights on their grid, rounded in the precision PyTorch would use for the op."""
+    """Weights on their grid, rounded in float64 as activations are."""
     scales = check_scale(request.scale)
     zeros = np.atleast_1d(np.asarray(request.zero, dtype=np.float64)).ravel()
     if not np.isfinite(zeros).all() or (zeros != np.rint(zeros)).any():
@@ -169,9 +169,9 @@ def _quantize_constant(found: Constant, request: _Request) -> GridConstant:
     _check_axis(request.axis, len(scales), found.data)
     wide_scale = scales.reshape(_along(found.data, 0, len(scales)))
     wide_zero = zeros.reshape(_along(found.data, 0, len(zeros)))
-    value = found.data.astype(np.float64) / wide_scale + wide_zero
-    rounded = np.floor(value + 0.5) if request.ties is Ties.UP else np.rint(value)
-    q = np.clip(rounded, lo, hi).astype(np.int64) - wide_zero.astype(np.int64)
+    steps = found.data.astype(np.float64) / wide_scale
+    rounded = np.floor(steps + 0.5) if request.ties is Ties.UP else np.rint(steps)
+    q = (np.clip(rounded + wide_zero, lo, hi) - wide_zero).astype(np.int64)
     return GridConstant(q, scales, found.name)
 
 
@@ -204,7 +204,9 @@ def _binary_constant(
         raise fail("lower", "binary weights with an offset", want="offset 0")
     if not np.isfinite(found.data).all():
         raise fail("lower", f"{found.name} has NaN or infinite values")
-    scales = check_scale(basis)
+    scales = np.abs(np.atleast_1d(basis).ravel())  # ±a and ∓a are the same two levels
+    if not np.isfinite(scales).all():
+        raise fail("lower", f"the basis of {found.name} has NaN or infinite values")
     _check_axis(axis, len(scales), found.data)
     codes = np.where(found.data > 0, 1, -1).astype(np.int64)
     return GridConstant(codes, scales, found.name, binary=True)

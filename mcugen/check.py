@@ -1,0 +1,191 @@
+"""PyTorch in float64, the integer program and the host's C, element by element."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mcugen.frontend.graph import ExportedGraph
+from mcugen.ir import interp
+from mcugen.ir.program import Program
+from mcugen.ir.types import Planes
+from mcugen.run.host import HostModel
+from mcugen.run.reference import Reference
+from mcugen.run.samples import (
+    captured_nodes,
+    classes,
+    input_boundary,
+    output_boundary,
+    torch_levels,
+)
+
+BATCH = 250
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class LayerAgreement:
+    """One value of the program against PyTorch and against C."""
+
+    name: str
+    source: str
+    equal: float | None
+    """Share of elements on PyTorch's level; None for values that stand on no quantizer's grid."""
+    max_difference: int | None
+    """Largest distance from PyTorch's level, in levels."""
+    c_mismatches: int
+    """Elements in which C differs from the interpreter."""
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """The JSON document of `mcugen check`; accuracies and agreements are shares of the samples."""
+
+    samples: int
+    accuracy: dict[str, float]
+    agreement: dict[str, float]
+    mismatched_elements: dict[str, int]
+    elements: int
+    """Output elements compared."""
+    layers: tuple[LayerAgreement, ...] = ()
+
+    @property
+    def first_difference(self) -> str | None:
+        """The first layer in which C differs from the interpreter."""
+        return next((item.name for item in self.layers if item.c_mismatches), None)
+
+
+@dataclass
+class _Counts:
+    """Sums over the batches so far."""
+
+    samples: int = 0
+    right: dict[str, int] = field(default_factory=dict)
+    same_class: dict[str, int] = field(default_factory=dict)
+    mismatched: dict[str, int] = field(default_factory=dict)
+    elements: int = 0
+    layer_equal: dict[str, int] = field(default_factory=dict)
+    layer_elements: dict[str, int] = field(default_factory=dict)
+    layer_difference: dict[str, int] = field(default_factory=dict)
+    layer_c: dict[str, int] = field(default_factory=dict)
+
+
+def _count(table: dict[str, int], key: str, amount: int | np.integer) -> None:
+    table[key] = table.get(key, 0) + int(amount)
+
+
+@dataclass(frozen=True)
+class Checker:
+    """The three executions of one model."""
+
+    graph: ExportedGraph
+    program: Program
+    host: HostModel
+
+    def run(self, x: np.ndarray, y: np.ndarray, *, layers: bool, progress: Progress) -> CheckReport:
+        """Compare on samples x [N, ...] (real, PyTorch's order) with labels y [N].
+
+        Args:
+            x: samples as the PyTorch model takes them.
+            y: class of each sample.
+            layers: compare every quantized tensor too.
+            progress: called with the number of samples done since the last call.
+
+        Raises:
+            McugenError: the samples do not fit the model.
+        """
+        reference, counts = Reference(self.graph), _Counts()
+        nodes = captured_nodes(self.graph, self.program) if layers else {}
+        for first in range(0, len(x), BATCH):
+            batch = x[first : first + BATCH]
+            levels = input_boundary(self.program).levels(batch)
+            outputs, captured = reference.run(batch, capture=tuple(nodes))
+            values = interp.trace(self.program, levels)
+            c = self.host.run_batch(levels)
+            self._compare(counts, outputs[0], values[self.program.output], c, y[first:][:BATCH])
+            if layers:
+                self._compare_layers(counts, values, captured, nodes)
+                self._compare_c(counts, values, self.host.trace(levels))
+            progress(len(batch))
+        return self._report(counts, nodes)
+
+    def _compare(
+        self,
+        counts: _Counts,
+        torch_output: np.ndarray,
+        program_output: np.ndarray,
+        c: np.ndarray,
+        y: np.ndarray,
+    ) -> None:
+        boundary = output_boundary(self.program)
+        c = c.reshape(program_output.shape)
+        predicted = {
+            "torch": classes(torch_output),
+            "interpreter": classes(program_output),
+            "c": classes(c),
+        }
+        for name, found in predicted.items():
+            _count(counts.right, name, (found == y).sum())
+        for name in ("torch", "interpreter"):
+            _count(counts.same_class, f"{name}_c", (predicted[name] == predicted["c"]).sum())
+        _count(counts.mismatched, "interpreter_c", (program_output != c).sum())
+        if self.program.output_function is None:
+            distance = np.abs(boundary.real(c) - torch_output.reshape(boundary.real(c).shape))
+            off = distance > 0.5001 * np.max(boundary.meaning.scale)
+            _count(counts.mismatched, "reference_c", off.sum())
+        counts.elements += c.size
+        counts.samples += len(y)
+
+    def _compare_layers(
+        self,
+        counts: _Counts,
+        values: dict[str, np.ndarray],
+        captured: dict[str, np.ndarray],
+        nodes: dict[str, str],
+    ) -> None:
+        for node, name in nodes.items():
+            want = torch_levels(self.program.values[name], captured[node])
+            got = values[name][0] if values[name].dtype == np.int8 else values[name]
+            difference = np.abs(got.reshape(len(got), -1) - want.reshape(len(got), -1))
+            if isinstance(self.program.values[name].type.element, Planes):
+                difference //= 2  # the codes −1 and +1 are one level apart
+            _count(counts.layer_equal, name, (difference == 0).sum())
+            _count(counts.layer_elements, name, difference.size)
+            worst = counts.layer_difference.get(name, 0)
+            counts.layer_difference[name] = max(worst, int(difference.max()))
+
+    def _compare_c(
+        self, counts: _Counts, values: dict[str, np.ndarray], traced: dict[str, np.ndarray]
+    ) -> None:
+        for name, found in traced.items():
+            _count(counts.layer_c, name, (found.ravel() != values[name].ravel()).sum())
+
+    def _report(self, counts: _Counts, nodes: dict[str, str]) -> CheckReport:
+        compared = dict.fromkeys([*nodes.values(), *counts.layer_c])
+        ordered = [name for name in self.program.values if name in compared]
+        return CheckReport(
+            counts.samples,
+            {name: right / counts.samples for name, right in counts.right.items()},
+            {
+                "reference_c": counts.same_class["torch_c"] / counts.samples,
+                "interpreter_c": counts.same_class["interpreter_c"] / counts.samples,
+            },
+            counts.mismatched,
+            counts.elements,
+            tuple(
+                LayerAgreement(
+                    name,
+                    str(self.program.values[name].source or ""),
+                    _share(counts, name),
+                    counts.layer_difference.get(name),
+                    counts.layer_c.get(name, 0),
+                )
+                for name in ordered
+            ),
+        )
+
+
+def _share(counts: _Counts, name: str) -> float | None:
+    if name not in counts.layer_equal:
+        return None
+    return counts.layer_equal[name] / counts.layer_elements[name]

@@ -1,0 +1,363 @@
+"""The command line: argument parsing only; the work is in `pipeline`, the words in `report`.
+
+Exit codes: 0 done, 1 a comparison fell short, 2 wrong usage or input. Modules are imported by the
+command that needs them, so that each starts fast.
+"""
+
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mcugen import __version__
+from mcugen.errors import McugenError, fail
+
+if TYPE_CHECKING:
+    from mcugen.target.boards import Board
+    from mcugen.target.cores import Core
+
+FELL_SHORT = 1
+WRONG_INPUT = 2
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="mcugen",
+    help="Quantized PyTorch models as static-memory C for Cortex-M, proved equal to the model.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A .pt2 file.")]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Output of `mcugen generate`.")]
+BoardName = Annotated[str, typer.Option("--board", help="See `mcugen boards`.")]
+MaybeBoard = Annotated[str | None, typer.Option("--board", help="See `mcugen boards`.")]
+MaybeCore = Annotated[str | None, typer.Option("--core", help="cortex-m0plus, cortex-m4, ...")]
+DataName = Annotated[
+    str, typer.Option("--data", help="mnist, cifar10, digits, or an .npz with x and y.")
+]
+MaybeData = Annotated[
+    str | None, typer.Option("--data", help="mnist, cifar10, digits, or an .npz with x and y.")
+]
+Limit = Annotated[int | None, typer.Option("--limit", help="Only the first N samples.")]
+Name = Annotated[
+    str | None, typer.Option("--name", help="Prefix of every C symbol; default: the file's name.")
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mcugen {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print and exit.")
+    ] = False,
+) -> None:
+    """Options of every command; `main` reads --debug itself."""
+    del debug, version
+
+
+def _targets(board: str | None, core: str | None) -> "tuple[Board | None, Core]":
+    """The board, and its core or the one asked for."""
+    from mcugen.pipeline import DEFAULT_CORE
+    from mcugen.target.boards import load_board
+    from mcugen.target.cores import core_named
+
+    found = load_board(board) if board else None
+    if found and core and core_named(core) != found.core:
+        raise fail("target", f"{found.name} has a {found.core.name}, not a {core}")
+    return found, found.core if found else core_named(core or DEFAULT_CORE)
+
+
+@app.command()
+def train(  # noqa: PLR0913 - one parameter per flag
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="float or uniform.")],
+    model: Annotated[str, typer.Option("--model", help="mlp, lenet, dscnn or resnet.")],
+    data: DataName,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The .pt2 to write.")],
+    epochs: Annotated[int | None, typer.Option(help="Default: the method's.")] = None,
+    batch_size: Annotated[int, typer.Option()] = 128,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Peak; default: the method's.")
+    ] = None,
+    seed: Annotated[int, typer.Option()] = 0,
+    limit: Annotated[int | None, typer.Option(help="Train on the first N samples.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Save the state here.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from --checkpoint.")] = False,
+    bits: Annotated[int | None, typer.Option(help="uniform: weights and activations, 1–8.")] = None,
+    weight_bits: Annotated[int | None, typer.Option(help="uniform.")] = None,
+    activation_bits: Annotated[int | None, typer.Option(help="uniform.")] = None,
+    levels: Annotated[int | None, typer.Option(help="uniform: any level count instead.")] = None,
+    per_channel: Annotated[
+        bool | None, typer.Option("--per-channel/--per-tensor", help="uniform: weight scales.")
+    ] = None,
+    post_training: Annotated[
+        bool | None, typer.Option("--post-training", help="uniform: calibrate only.")
+    ] = None,
+    first_bits: Annotated[int | None, typer.Option(help="uniform: first layer's weights.")] = None,
+    last_bits: Annotated[int | None, typer.Option(help="uniform: last layer.")] = None,
+    layer_bits: Annotated[
+        str | None, typer.Option(help="uniform: weight/input bits, like conv2=4/4,fc1=1/1.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train a zoo model with one of the methods and write it as a .pt2."""
+    import dataclasses
+
+    from mcugen import train as methods
+    from mcugen.report import console, tables
+
+    chosen = methods.method(method)
+    given = {
+        "bits": bits,
+        "weight_bits": weight_bits,
+        "activation_bits": activation_bits,
+        "levels": levels,
+        "per_channel": per_channel,
+        "post_training": post_training,
+        "first_bits": first_bits,
+        "last_bits": last_bits,
+        "layer_bits": layer_bits,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    known = {item.name for item in dataclasses.fields(chosen.Options)}
+    if unknown := sorted(given.keys() - known):
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in unknown)
+        raise fail("train", f"method '{method}' has no option {flags}")
+    config = methods.TrainConfig(
+        model, data, output, epochs, batch_size, learning_rate, seed, checkpoint, resume, limit
+    )
+    result = chosen.train(config, chosen.Options(**given))
+    if as_json:
+        console.show_json({**dataclasses.asdict(result)})
+    else:
+        console.show(tables.trained(result))
+
+
+@app.command()
+def generate(
+    model: ModelFile,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write.")],
+    board: MaybeBoard = None,
+    core: MaybeCore = None,
+    name: Name = None,
+    split_data: Annotated[
+        bool, typer.Option("--split-data", help="Constants in model_data.c.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write beside files mcugen did not write.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Generate model.c, model.h and manifest.json, and show what they take."""
+    from mcugen import pipeline
+    from mcugen.report import console, documents, tables
+
+    found, chosen = _targets(board, core)
+    result = pipeline.emitted(pipeline.load(model), chosen, name, found, split_data)
+    manifest = pipeline.generate(result, output, force)
+    if as_json:
+        console.show_json(documents.generated(manifest))
+    else:
+        console.show(tables.generated(manifest, found, str(output)))
+
+
+@app.command()
+def inspect(
+    model: ModelFile,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Write PROGRAM.mir here, large constants beside it."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Print the integer program as text."""
+    from mcugen import pipeline
+    from mcugen.ir import text
+    from mcugen.report import console, documents
+
+    program = pipeline.load(model).program
+    printed = text.to_text(program)
+    if output:
+        text.save(program, output)
+    if as_json:
+        console.show_json(documents.inspected(program, printed))
+    elif not output:
+        typer.echo(printed, nl=False)
+
+
+@app.command()
+def check(
+    model: ModelFile,
+    data: DataName,
+    limit: Limit = None,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Compare every quantized tensor too.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Compare PyTorch, the integer program and the host's C. Exits 1 when C differs."""
+    import tempfile
+
+    from mcugen import pipeline
+    from mcugen.report import console, documents, tables
+    from mcugen.run.host import HostModel
+
+    loaded = pipeline.load(model)
+    test = pipeline.samples(data, limit)
+    _, core = _targets(None, None)
+    with tempfile.TemporaryDirectory(prefix="mcugen-") as scratch:
+        folder = Path(scratch) / "model"
+        pipeline.generate(pipeline.emitted(loaded, core, None, None, False), folder, False)
+        report = pipeline.check(loaded, HostModel(folder), test, layers)
+    if as_json:
+        console.show_json(documents.checked(report))
+    else:
+        console.show(tables.checked(report))
+    if report.mismatched_elements["interpreter_c"] or report.first_difference:
+        raise typer.Exit(FELL_SHORT)
+
+
+@app.command()
+def build(folder: Folder, board: BoardName, as_json: Json = False) -> None:
+    """Build the firmware image and show flash, RAM and stack."""
+    from mcugen import pipeline
+    from mcugen.report import console, documents, tables
+    from mcugen.target.boards import load_board
+
+    report = pipeline.build(folder, load_board(board))
+    if as_json:
+        console.show_json(documents.built(report))
+    else:
+        console.show(tables.built(report))
+
+
+@app.command()
+def run(
+    folder: Folder,
+    board: BoardName,
+    data: DataName,
+    qemu: Annotated[bool, typer.Option("--qemu", help="In QEMU's closest machine.")] = False,
+    port: Annotated[
+        str | None, typer.Option("--port", help="Serial port, or auto to find the board.")
+    ] = None,
+    limit: Limit = None,
+    as_json: Json = False,
+) -> None:
+    """Run on the target and compare every output byte with the host's. Exits 1 on a difference."""
+    from mcugen import pipeline
+    from mcugen.report import console, documents, tables
+    from mcugen.target.boards import load_board
+
+    if qemu == (port is not None):
+        raise fail("usage", "run needs either --qemu or --port", help="--port auto finds the board")
+    report = pipeline.run(folder, load_board(board), port, pipeline.samples(data, limit))
+    if as_json:
+        console.show_json(documents.ran(report))
+    else:
+        console.show(tables.ran(report))
+    if report.mismatched_bytes:
+        raise typer.Exit(FELL_SHORT)
+
+
+@app.command()
+def profile(
+    folder: Folder,
+    core: MaybeCore = None,
+    board: Annotated[
+        str | None, typer.Option("--board", help="Adds an estimate with its flash wait states.")
+    ] = None,
+    data: MaybeData = None,
+    limit: Annotated[
+        int, typer.Option("--limit", help="Samples of --data; the slowest counts.")
+    ] = 1,
+    as_json: Json = False,
+) -> None:
+    """Cycles per layer on an instruction-level model of the core."""
+    from mcugen import pipeline
+    from mcugen.emit.manifest import read_manifest
+    from mcugen.report import console, documents, tables
+
+    found, chosen = _targets(board, core or (None if board else read_manifest(folder).core))
+    test = pipeline.samples(data, limit) if data else None
+    report = pipeline.cycles(folder, chosen, found, test)
+    if as_json:
+        console.show_json(documents.profiled(report))
+    else:
+        console.show(tables.profiled(report))
+
+
+@app.command()
+def boards(
+    board: Annotated[str | None, typer.Argument(metavar="BOARD", help="Only this one.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Boards mcugen knows, and what is connected."""
+    from mcugen.report import catalogue, console
+
+    listing = catalogue.boards(board)
+    if as_json:
+        console.show_json(listing.document)
+    else:
+        console.show(listing.table)
+
+
+@app.command()
+def ops(core: MaybeCore = None, as_json: Json = False) -> None:
+    """PyTorch ops, integer ops and kernels, per core."""
+    from mcugen.report import catalogue, console
+
+    listing = catalogue.ops(core)
+    if as_json:
+        console.show_json(listing.document)
+    else:
+        console.show(listing.table)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Programs and Python packages: which are there, how to install the others."""
+    from mcugen.report import catalogue, console
+
+    listing = catalogue.doctor()
+    if as_json:
+        console.show_json(listing.document)
+    else:
+        console.show(listing.table)
+
+
+def main() -> None:
+    """Entry point: errors become sentences and exit codes; no traceback without --debug."""
+    debug = "--debug" in sys.argv
+    try:
+        app()
+    except McugenError as error:
+        if debug:
+            traceback.print_exc()
+        print(error, file=sys.stderr)
+        sys.exit(WRONG_INPUT)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        sys.exit(0)
+    except Exception as error:
+        if debug:
+            raise
+        kind = type(error).__name__
+        print(f"error: internal fault: {kind}: {error}", file=sys.stderr)
+        print("  help: run again with --debug and report what it prints", file=sys.stderr)
+        sys.exit(WRONG_INPUT)
+
+
+if __name__ == "__main__":
+    main()

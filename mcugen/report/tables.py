@@ -1,0 +1,184 @@
+"""Results as tables for people: one function per command."""
+
+from collections.abc import Iterable
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from mcugen.build.firmware import FirmwareReport
+from mcugen.check import CheckReport
+from mcugen.emit.manifest import Layer, Manifest
+from mcugen.profile.profile import ProfileReport
+from mcugen.run.compare import RunReport
+from mcugen.target.boards import Board
+from mcugen.train.config import TrainResult
+
+
+def _table(*columns: str, right: Iterable[str] = ()) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", no_wrap=True)
+    return table
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape[1:]))
+
+
+def _layer_row(layer: Layer) -> tuple[str, ...]:
+    bits = f"{layer.weight_bits or '–'}/{layer.activation_bits}"
+    return (
+        layer.name,
+        layer.op,
+        f"{_shape(layer.in_shape)} → {_shape(layer.out_shape)}",
+        bits,
+        layer.kernel,
+        f"{layer.macs:,}" if layer.macs else "",
+        f"{layer.weight_bytes:,}" if layer.weight_bytes else "",
+    )
+
+
+def generated(manifest: Manifest, board: Board | None, folder: str) -> RenderableType:
+    """Layers, memory, and what was written."""
+    table = _table(
+        "layer",
+        "op",
+        "in → out",
+        "bits w/a",
+        "kernel",
+        "MACs",
+        "weights B",
+        right=("MACs", "weights B"),
+    )
+    for layer in manifest.layers:
+        table.add_row(*_layer_row(layer))
+    constants = manifest.weight_bytes + manifest.table_bytes
+    parts = f"weights {manifest.weight_bytes:,}, tables {manifest.table_bytes:,}"
+    flash = f"{constants:,} B of constants ({parts})"
+    ram = (
+        f"{manifest.ram.context:,} B (arena {manifest.ram.arena:,}, "
+        f"lower bound {manifest.ram.lower_bound:,})"
+    )
+    if board:
+        flash += f", {board.name} has {board.memory.flash.size:,}"
+        ram += f", {board.name} leaves {board.ram_available:,}"
+    files = ", ".join(f"{folder}/{name}" for name in (*manifest.files, "manifest.json"))
+    return Group(table, "", f"flash  {flash}", f"RAM    {ram}", f"wrote  {files}")
+
+
+def checked(report: CheckReport) -> RenderableType:
+    """Accuracy and agreement of the three executions."""
+    table = _table(
+        "", "accuracy", "same class as C", "elements that differ from C", right=("accuracy",)
+    )
+    mismatched, agreement = report.mismatched_elements, report.agreement
+    elements = f"of {report.elements:,}"
+    reference = mismatched.get("reference_c")
+    table.add_row(
+        "PyTorch float64",
+        percent(report.accuracy["torch"]),
+        percent(agreement["reference_c"]),
+        "" if reference is None else f"{reference:,} {elements}",
+    )
+    table.add_row(
+        "program",
+        percent(report.accuracy["interpreter"]),
+        percent(agreement["interpreter_c"]),
+        f"{mismatched['interpreter_c']:,} {elements}",
+    )
+    table.add_row("host C", percent(report.accuracy["c"]), "", "")
+    parts: list[RenderableType] = [table]
+    if report.layers:
+        layers = _table(
+            "value", "from", "as PyTorch", "largest difference", "C differs", right=("as PyTorch",)
+        )
+        for item in report.layers:
+            equal = "" if item.equal is None else percent(item.equal)
+            difference = "" if item.max_difference is None else str(item.max_difference)
+            layers.add_row(item.name, item.source, equal, difference, f"{item.c_mismatches:,}")
+        parts += ["", layers]
+    if report.first_difference:
+        parts += ["", f"first difference between program and C: {report.first_difference}"]
+    return Group(*parts)
+
+
+def built(report: FirmwareReport) -> RenderableType:
+    """Sections, layers and stack of a firmware image."""
+    sections = _table("section", "address", "bytes", right=("bytes",))
+    for section in report.sections:
+        sections.add_row(section.name, f"{section.address:#010x}", f"{section.size:,}")
+    layers = _table(
+        "layer", "code B", "weights B", "tables B", right=("code B", "weights B", "tables B")
+    )
+    for layer in report.layers:
+        layers.add_row(layer.name, f"{layer.code:,}", f"{layer.weights:,}", f"{layer.tables:,}")
+    flash, ram = report.flash, report.ram
+    return Group(
+        layers,
+        "",
+        sections,
+        "",
+        f"flash  {flash.total:,} of {report.flash_size:,} B "
+        f"(code {flash.code:,}, constants {flash.constants:,})",
+        f"RAM    {ram.total:,} of {report.ram_size:,} B "
+        f"(arena {ram.arena:,}, static {ram.static:,}, stack {ram.stack:,})",
+        f"stack  at most {report.stack.bytes:,} B in the image, "
+        f"{report.model_stack.bytes:,} B in the model",
+        f"wrote  {report.elf}, {report.binary.name}, {report.hex.name}",
+    )
+
+
+def profiled(report: ProfileReport) -> RenderableType:
+    """Cycles per layer."""
+    table = _table(
+        "layer",
+        "op",
+        "kernel",
+        "MACs",
+        "cycles",
+        "cycles/MAC",
+        right=("MACs", "cycles", "cycles/MAC"),
+    )
+    for item in report.layers:
+        ratio = "" if item.cycles_per_mac is None else f"{item.cycles_per_mac:.2f}"
+        macs = f"{item.macs:,}" if item.macs else ""
+        table.add_row(item.name, item.op, item.kernel, macs, f"{item.cycles:,}", ratio)
+    lines = [
+        f"{report.core}: {report.cycles:,} cycles, {report.instructions:,} instructions, "
+        f"{report.macs:,} MACs, {report.stack:,} B of stack",
+        f"timing {report.timing}, zero wait states",
+    ]
+    if report.cycles_flash is not None:
+        lines.append(f"estimate with the board's flash wait states: {report.cycles_flash:,} cycles")
+    return Group(table, "", *lines)
+
+
+def ran(report: RunReport) -> RenderableType:
+    """One sentence, and cycles where the target's mean anything."""
+    verdict = "every output byte as on the host"
+    if report.mismatched_bytes:
+        verdict = f"{report.mismatched_bytes:,} output bytes differ from the host's"
+    lines = [
+        f"{report.target}, model {report.digest[:8]}…, {report.samples:,} samples, "
+        f"{verdict}, accuracy {percent(report.accuracy)}",
+        f"clock {report.clock_hz / 1e6:g} MHz, stack {report.stack:,} B, {report.retries} retries",
+    ]
+    if report.cycles:
+        cycles = report.cycles
+        lines.append(
+            f"cycles {cycles.min:,} / {cycles.median:,} / {cycles.max:,} (min / median / max)"
+        )
+    else:
+        lines.append(f"cycles are not measured in an emulator: mcugen profile {report.folder}")
+    return Group(*lines)
+
+
+def trained(result: TrainResult) -> str:
+    return (
+        f"{result.path}: {percent(result.accuracy)} on {result.samples:,} test samples, "
+        f"{result.summary} ({result.seconds:.0f} s)"
+    )
