@@ -110,7 +110,7 @@ def built(report: FirmwareReport) -> RenderableType:
     """Sections, layers and stack of a firmware image."""
     sections = _table("section", "address", "bytes", right=("bytes",))
     for section in report.sections:
-        sections.add_row(section.name, f"{section.address:#010x}", f"{section.size:,}")
+        sections.add_row(section.name, f"{section.address:#010x}", f"{section.bytes:,}")
     layers = _table(
         "layer", "code B", "weights B", "tables B", right=("code B", "weights B", "tables B")
     )

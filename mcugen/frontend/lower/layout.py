@@ -47,7 +47,7 @@ def structural(
         base = f"{node.outputs[0]}.{op.mnemonic}"
         ref = ctx.builder.add(replace(op, x=x.ref), base, node.source, x.meaning)
         return replace(x, ref=ref, shape=shape, memory=memory)
-    pending = Pending(op, len(x.functions), fill)
+    pending = Pending(op, node.source, len(x.functions), fill)
     return replace(x, pending=(*x.pending, pending), shape=shape, memory=memory)
 
 

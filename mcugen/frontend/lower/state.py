@@ -42,6 +42,7 @@ class Pending:
     """
 
     op: Structural
+    source: Source
     position: int
     fill: float | None = None
 
@@ -220,7 +221,9 @@ def quantize_real(ctx: Context, x: Real, grid: Grid, node: GraphNode, planes: bo
         op: Structural = replace(item.op, x=ref)
         if item.fill is not None and isinstance(op, ops.Pad):
             op = replace(op, value=_fill_level(x, item, grid))
-        ref = ctx.builder.add(op, f"{node.outputs[0]}.{op.mnemonic}", node.source, meaning)
+        # The quantizer's node, whose result this now is, at the place of the op that waited.
+        source = Source(node.source.node, item.source.module or item.source.node, item.source.at)
+        ref = ctx.builder.add(op, f"{node.outputs[0]}.{op.mnemonic}", source, meaning)
     return Real(ref, meaning, x.shape, x.memory, quantized=True)
 
 
