@@ -25,7 +25,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class TargetRun:
-    """What came back. Arrays have one row per sample.
+    """What came back. Arrays have one row per sample, outputs in the type of the manifest's output.
 
     `cycle_source` is `dwt`, `systick` or `emulated`. An emulator's cycles mean nothing, so that
     `cycles` (core cycles) and `layer_cycles` (samples × layers) are then None.
@@ -62,7 +62,7 @@ def check_identity(identity: Identity, manifest: Manifest) -> None:
 def run_on(
     device: Device, manifest: Manifest, inputs: np.ndarray, progress: Progress | None = None
 ) -> TargetRun:
-    """Run the model on every row of `inputs`, laid out and typed as the manifest's input.
+    """Run the model on every row of `inputs`: the input's memory, as `encode_input` gives it.
 
     Raises:
         McugenError: the device holds another model, the inputs do not fit it, or it fails to
@@ -94,15 +94,14 @@ def run_on(
 
 def _sample_bytes(manifest: Manifest, inputs: np.ndarray) -> Iterator[bytes]:
     """Each row of `inputs` as the bytes that go into the model's input."""
-    dtype = np.dtype(NUMPY_DTYPES[manifest.input.dtype])
     if len(inputs) == 0:
         raise fail("run", "no samples to run")
-    if inputs.dtype != dtype or inputs[0].nbytes != manifest.input.bytes:
+    if inputs[0].nbytes != manifest.input.bytes:
         raise fail(
             "run",
             f"samples do not fit the input of '{manifest.name}'",
-            got=f"{inputs[0].nbytes} bytes of {inputs.dtype.name} each",
-            want=f"{manifest.input.bytes} bytes of {dtype.name} each",
+            got=f"{inputs[0].nbytes} bytes each",
+            want=f"{manifest.input.bytes} bytes each",
         )
     for row in inputs:
         yield np.ascontiguousarray(row).tobytes()

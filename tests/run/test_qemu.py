@@ -76,6 +76,14 @@ def test_stale_image_is_refused(tiny: Tiny) -> None:
     assert "help: mcugen build DIR --board stm32f446" in str(caught.value)
 
 
+def test_samples_must_fit(tiny: Tiny) -> None:
+    with open_qemu(tiny.board, tiny.elf) as device:
+        with pytest.raises(McugenError, match=r"got  15 bytes each\n  want  16 bytes each"):
+            run_on(device, tiny.manifest, np.zeros((2, 15), np.uint8))
+        with pytest.raises(McugenError, match="no samples to run"):
+            run_on(device, tiny.manifest, np.zeros((0, 16), np.uint8))
+
+
 def test_noise_on_the_line(tiny: Tiny) -> None:
     inputs = random_inputs(40, seed=2)
     with open_qemu(tiny.board, tiny.elf) as quiet:
