@@ -107,6 +107,8 @@ _PENDING_MAX = 2 * protocol.FRAME_MAX
 _RUN_MARGIN = 1.5
 _RUN_ATTEMPTS_MIN = 3
 
+_START_POLL_S = 0.1
+
 
 class Device:
     """A board that answers the protocol. Closing it closes the line."""
@@ -149,7 +151,21 @@ class Device:
         Raises:
             McugenError: no answer within the time-out, or an answer that makes no sense.
         """
-        answer = self._request(protocol.IDENTIFY, {})
+        return self._identity_in(self._request(protocol.IDENTIFY, {}))
+
+    def await_start(self, seconds: float) -> None:
+        """Wait until an image that is about to start answers; asking early is not counted.
+
+        Raises:
+            McugenError: no answer within `seconds`, or an answer that makes no sense.
+        """
+        retries = self.retries
+        attempts = max(1, round(seconds / _START_POLL_S))
+        answer = self._exchange(protocol.IDENTIFY, {}, b"", _START_POLL_S, attempts)
+        self._identity = self._identity_in(answer)
+        self.retries = retries
+
+    def _identity_in(self, answer: _Answer) -> Identity:
         try:
             return Identity(
                 digest=answer.bytes("digest").hex(),

@@ -20,6 +20,7 @@ from mcugen.target.boards import Board, Qemu
 PROGRAM = "qemu-system-arm"
 
 _CONNECT_S = 20.0
+_START_S = 10.0
 _POLL_S = 0.05
 _STOP_S = 2.0
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -72,7 +73,8 @@ def open_qemu(board: Board, elf: Path, timing: Timing | None = None) -> Iterator
     """The image `elf` running in the QEMU machine closest to `board`; stopped at the end.
 
     Raises:
-        McugenError: QEMU is missing or does not start, or it has no machine for this board.
+        McugenError: QEMU is missing or does not start, it has no machine for this board, or the
+            image does not answer.
     """
     if board.qemu is None:
         raise fail(
@@ -93,6 +95,7 @@ def open_qemu(board: Board, elf: Path, timing: Timing | None = None) -> Iterator
                 connection = _accept(listener, process, log)
                 name = f"QEMU ({board.qemu.machine})"
                 with Device(SocketLine(connection, name), timing, emulated=True) as device:
+                    device.await_start(_START_S)
                     yield device
             finally:
                 _stop(process)

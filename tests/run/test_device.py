@@ -36,6 +36,20 @@ def test_noise_costs_retries_and_nothing_else() -> None:
         assert device.retries > 0
 
 
+def test_asking_early_is_not_counted() -> None:
+    board = PythonBoard()
+    asked: list[bytes] = []
+
+    def starts_late(data: bytes) -> bytes:
+        asked.append(data)
+        return data if len(asked) > 3 else b""
+
+    with Device(ChangedLine(board, starts_late), FAST) as device:
+        device.await_start(5)
+        assert device.identity.board == "python"
+        assert device.retries == 0
+
+
 def test_silence_is_an_error_in_time() -> None:
     with Device(PythonBoard(silent=True), FAST) as device:
         started = time.monotonic()
