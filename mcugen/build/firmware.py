@@ -101,22 +101,30 @@ def build_firmware(folder: Path, board: Board) -> FirmwareReport:
 
     Raises:
         McugenError: a tool is missing; `folder` holds no generated model, one for another core, or
-            one that was edited; it does not compile or fit; its stack has no bound or exceeds what
-            the board sets aside; it uses a heap or floating point.
+            one that was edited, or cannot be written to; it does not compile or fit; its stack has
+            no bound or exceeds what the board sets aside; it uses a heap or floating point.
     """
     tools.require(gcc.ARM_GCC, gcc.ARM_OBJCOPY, gcc.ARM_OBJDUMP)
     manifest = read_manifest(folder)
     _check_model(folder, manifest, board)
     check_fits(manifest, board)
     result = image_path(folder, board).parent
-    result.parent.mkdir(exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{board.name}-", dir=result.parent))
+    work = _work_folder(result)
     try:
         report = _build(_Job(folder.resolve(), manifest, board, work.resolve()), result)
         _publish(work, result)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return report
+
+
+def _work_folder(result: Path) -> Path:
+    """A new folder beside `result`, so that renaming it is enough."""
+    try:
+        result.parent.mkdir(exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f".{result.name}-", dir=result.parent))
+    except OSError as error:
+        raise fail("build", f"cannot write into '{result.parent}': {error.strerror}") from error
 
 
 @dataclass(frozen=True)
@@ -283,10 +291,14 @@ def _publish(work: Path, result: Path) -> None:
         if path.name not in kept:
             path.unlink()
     work.chmod(0o755)
-    if result.exists():
-        old = work.with_name(work.name + ".old")
-        result.rename(old)
+    if not result.exists():
         work.rename(result)
-        shutil.rmtree(old)
-    else:
+        return
+    old = work.with_name(work.name + ".old")
+    result.rename(old)
+    try:
         work.rename(result)
+    except BaseException:
+        old.rename(result)
+        raise
+    shutil.rmtree(old)

@@ -88,8 +88,7 @@ def open_qemu(board: Board, elf: Path, timing: Timing | None = None) -> Iterator
     with tempfile.TemporaryDirectory(prefix="mcugen-") as folder:
         line, log = Path(folder) / "line", Path(folder) / "log"
         with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(str(line))
-            listener.listen(1)
+            _listen(listener, line)
             process = _start(qemu_argv(board.qemu, elf.resolve(), line), log)
             try:
                 connection = _accept(listener, process, log)
@@ -99,6 +98,15 @@ def open_qemu(board: Board, elf: Path, timing: Timing | None = None) -> Iterator
                     yield device
             finally:
                 _stop(process)
+
+
+def _listen(listener: socket.socket, line: Path) -> None:
+    try:
+        listener.bind(str(line))
+    except OSError as error:  # paths of sockets are short: 107 bytes on Linux
+        help_ = "set TMPDIR to a shorter path"
+        raise fail("run", f"cannot make socket '{line}': {error}", help=help_) from error
+    listener.listen(1)
 
 
 def _start(argv: list[str], log: Path) -> subprocess.Popen[bytes]:

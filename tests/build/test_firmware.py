@@ -150,6 +150,13 @@ def test_missing_compiler_names_its_package(
     assert "sudo apt-get install gcc-arm-none-eabi" in str(caught.value)
 
 
+def test_folder_that_cannot_be_written(tmp_path: Path, board: Board) -> None:
+    write_tiny_model(tmp_path)
+    (tmp_path / "build").write_text("a file is in the way")
+    with pytest.raises(McugenError, match=r"cannot write into .*/build': File exists"):
+        build_firmware(tmp_path, board)
+
+
 def test_interrupted_build_leaves_the_last_image(
     tmp_path: Path, board: Board, built: FirmwareReport, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import zlib
 from pathlib import Path
@@ -243,6 +244,19 @@ def test_no_machine_and_no_image(tiny: Tiny, tmp_path: Path) -> None:
     with (
         pytest.raises(McugenError, match=r"no image .*\n  help: mcugen build DIR --board"),
         open_qemu(tiny.board, tmp_path / "firmware.elf"),
+    ):
+        pass
+
+
+def test_temporary_folder_with_a_long_name(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / ("x" * 100)
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    with (
+        pytest.raises(McugenError, match="set TMPDIR to a shorter path"),
+        open_qemu(tiny.board, tiny.elf),
     ):
         pass
 
