@@ -1,13 +1,13 @@
 /* stm32f4.c: clock, pins and reset of the STM32F4 family with over-drive (F446; RM0390).
  *
  * From reset the chip runs from its internal 16 MHz oscillator (HSI). Order of the set-up: RM0390,
- * 5.1.4 (over-drive), 3.4.1 (flash wait states), 6.2 (clocks). What does not come up leaves HSI.
+ * 5.1 (over-drive), 3.4.1 (flash wait states), 6.2 (clocks). What does not come up leaves HSI.
  */
 #include "platform.h"
 #include "protocol_messages.h"
 #include "target.h"
 
-/* RM0390, 2.2.2 */
+/* RM0390, 2.2 */
 #define PWR_BASE 0x40007000u
 #define RCC_BASE 0x40023800u
 #define FLASH_REGISTERS 0x40023C00u
@@ -56,8 +56,8 @@
 #define SCB_AIRCR 0xE000ED0Cu
 #define AIRCR_SYSRESETREQ 0x05FA0004u
 
-/* Slowest flag: the PLL's, 300 us at most (DS10693, 6.3.11). A poll takes more than 4 cycles of
- * 16 MHz, so that this is more than 10 ms. */
+/* Slowest flag: the PLL's, 300 us at most (DS10693, PLL characteristics). A poll takes more than 4
+ * cycles of 16 MHz, so that this is more than 10 ms. */
 #define POLLS_MAX 50000u
 
 static bool wait_for(uint32_t address, uint32_t mask, uint32_t value)
