@@ -66,7 +66,9 @@ def main() -> None:
         "flash", f"{built['flash']['total']:,} B", f"weights {generated['flash']['weights']:,}"
     )
     table.add_row(
-        "stack", f"{built['stack_bytes']:,} B", f"of it the model {built['model_stack_bytes']:,}"
+        "stack",
+        f"{built['stack']['image']['bytes']:,} B",
+        f"of it the model {built['stack']['model']['bytes']:,}",
     )
     bits = {layer["name"]: layer for layer in generated["layers"]}
     for layer in profiled["layers"]:
