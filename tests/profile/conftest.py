@@ -5,12 +5,12 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from bare_programs import MODEL_C, MODEL_H, Assemble
 
 from mcugen import tools
 from mcugen.emit.manifest import FILE_NAME, Layer, Manifest, Ram, Source, Tensor
 from mcugen.profile.emulator import Emulator
 from mcugen.target.cores import Core, core_named
+from tests.profile.bare_programs import MODEL_C, MODEL_H, Assemble
 
 _PREAMBLE = ".syntax unified\n.thumb\n.text\n"
 

@@ -3,12 +3,12 @@
 import sys
 
 import pytest
-from bare_programs import Assemble, function
 
 from mcugen.errors import McugenError
 from mcugen.profile.emulator import STACK_BYTES
 from mcugen.profile.libraries import libraries
 from mcugen.target.cores import CORES, Core, core_named
+from tests.profile.bare_programs import Assemble, function
 
 M0 = core_named("cortex-m0")
 M4 = core_named("cortex-m4")

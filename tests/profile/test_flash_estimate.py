@@ -1,13 +1,13 @@
 """The flash estimate: hand-counted stalls, and its limits."""
 
 import pytest
-from bare_programs import Assemble, function
 
 from mcugen.errors import McugenError
 from mcugen.profile.flash import FlashModel, LineCache, flash_cycles, flash_model
 from mcugen.profile.trace import Tracer
 from mcugen.target.boards import Cache, Flash, load_board
 from mcugen.target.cores import core_named
+from tests.profile.bare_programs import Assemble, function
 
 M4 = core_named("cortex-m4")
 F446 = FlashModel(5, 16, 64, 8, prefetch=True)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bare_programs import MODEL_C
 
 from mcugen import tools
 from mcugen.emit.manifest import read_manifest
@@ -17,6 +16,7 @@ from mcugen.profile.model import ModelEmulator, random_inputs, varied_inputs
 from mcugen.profile.profile import profile, spread
 from mcugen.profile.trace import Tracer
 from mcugen.target.cores import CORES, Core, core_named
+from tests.profile.bare_programs import MODEL_C
 
 WriteModel = Callable[..., Path]
 M4 = core_named("cortex-m4")

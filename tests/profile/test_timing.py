@@ -1,13 +1,13 @@
 """Cycles of snippets, counted by hand from the manuals' tables, and what each core lacks."""
 
 import pytest
-from bare_programs import Assemble, function
 
 from mcugen.errors import McugenError
 from mcugen.profile.disassembly import Instruction
 from mcugen.profile.timing import DSP_NAMES, TIMINGS, is_legal
 from mcugen.profile.trace import Tracer
 from mcugen.target.cores import CORES, core_named
+from tests.profile.bare_programs import Assemble, function
 
 #: BX LR at the end of every snippet: 1 + refill.
 RETURN = {
