@@ -62,6 +62,10 @@ def _layer(name: str, macs: int) -> Layer:
         weight_bytes=8,
         table_bytes=0,
         scratch_bytes=0,
+        value=f"%{name}",
+        out_dtype="int32",
+        out_offset=0,
+        out_bytes=32,
     )
 
 
