@@ -22,6 +22,13 @@ from mcugen.run.samples import (
 BATCH = 250
 Progress = Callable[[int], None]
 
+#: Executions whose classes are compared, with the name of the result.
+_PAIRS = (
+    ("reference_interpreter", "torch", "interpreter"),
+    ("reference_c", "torch", "c"),
+    ("interpreter_c", "interpreter", "c"),
+)
+
 
 @dataclass(frozen=True)
 class LayerAgreement:
@@ -53,6 +60,11 @@ class CheckReport:
     def first_difference(self) -> str | None:
         """The first layer in which C differs from the interpreter."""
         return next((item.name for item in self.layers if item.c_mismatches), None)
+
+    @property
+    def first_off_reference(self) -> str | None:
+        """The first layer in which the interpreter differs from PyTorch."""
+        return next((item.name for item in self.layers if item.max_difference), None)
 
 
 @dataclass
@@ -126,8 +138,8 @@ class Checker:
         }
         for name, found in predicted.items():
             _count(counts.right, name, (found == y).sum())
-        for name in ("torch", "interpreter"):
-            _count(counts.same_class, f"{name}_c", (predicted[name] == predicted["c"]).sum())
+        for key, one, other in _PAIRS:
+            _count(counts.same_class, key, (predicted[one] == predicted[other]).sum())
         _count(counts.mismatched, "interpreter_c", (program_output != c).sum())
         if self.program.output_function is None:
             distance = np.abs(boundary.real(c) - torch_output.reshape(boundary.real(c).shape))
@@ -166,10 +178,7 @@ class Checker:
         return CheckReport(
             counts.samples,
             {name: right / counts.samples for name, right in counts.right.items()},
-            {
-                "reference_c": counts.same_class["torch_c"] / counts.samples,
-                "interpreter_c": counts.same_class["interpreter_c"] / counts.samples,
-            },
+            {name: same / counts.samples for name, same in counts.same_class.items()},
             counts.mismatched,
             counts.elements,
             tuple(

@@ -4,23 +4,33 @@ Exit codes: 0 done, 1 a comparison fell short, 2 wrong usage or input. Modules a
 command that needs them, so that each starts fast.
 """
 
+import os
+import signal
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mcugen import __version__
 from mcugen.errors import McugenError, fail
+from mcugen.report import console
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from mcugen.report.catalogue import Listing
     from mcugen.target.boards import Board
     from mcugen.target.cores import Core
 
 FELL_SHORT = 1
 WRONG_INPUT = 2
 INTERRUPTED = 130
+
+#: Typer's error for wrong arguments; its base class has no public name.
+_UsageError: Any = typer.BadParameter.__base__
 
 app = typer.Typer(
     name="mcugen",
@@ -66,16 +76,47 @@ def options(
     del debug, version
 
 
-def _targets(board: str | None, core: str | None) -> "tuple[Board | None, Core]":
+def _targets(board: str | None, core: str | None) -> "tuple[Board | None, Core | None]":
     """The board, and its core or the one asked for."""
-    from mcugen.pipeline import DEFAULT_CORE
     from mcugen.target.boards import load_board
     from mcugen.target.cores import core_named
 
-    found = load_board(board) if board else None
-    if found and core and core_named(core) != found.core:
+    found, chosen = load_board(board) if board else None, core_named(core) if core else None
+    if found and chosen and chosen != found.core:
         raise fail("target", f"{found.name} has a {found.core.name}, not a {core}")
-    return found, found.core if found else core_named(core or DEFAULT_CORE)
+    return found, found.core if found else chosen
+
+
+def _answer(as_json: bool, document: dict[str, Any], table: "RenderableType") -> None:
+    if as_json:
+        console.show_json(document)
+    else:
+        console.show(table)
+
+
+def _listed(as_json: bool, listing: "Listing") -> None:
+    _answer(as_json, listing.document, listing.table)
+
+
+def _given(method: str, known: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The method's options that were given on the command line.
+
+    Raises:
+        McugenError: some that the method does not have.
+    """
+
+    def flags(names: list[str]) -> str:
+        return ", ".join(f"--{name.replace('_', '-')}" for name in names)
+
+    given = {name: value for name, value in options.items() if value is not None}
+    if unknown := sorted(given.keys() - known.keys()):
+        has = flags(sorted(known.keys() & options.keys())) or "none of its own"
+        raise fail(
+            "train",
+            f"method '{method}' has no option {flags(unknown)}",
+            help=f"options of {method}: {has}",
+        )
+    return given
 
 
 @app.command()
@@ -111,36 +152,30 @@ def train(  # noqa: PLR0913 - one parameter per flag
     as_json: Json = False,
 ) -> None:
     """Train a zoo model with one of the methods and write it as a .pt2."""
-    import dataclasses
-
     from mcugen import train as methods
-    from mcugen.report import console, tables
+    from mcugen.report import documents, tables
 
     chosen = methods.method(method)
-    given = {
-        "bits": bits,
-        "weight_bits": weight_bits,
-        "activation_bits": activation_bits,
-        "levels": levels,
-        "per_channel": per_channel,
-        "post_training": post_training,
-        "first_bits": first_bits,
-        "last_bits": last_bits,
-        "layer_bits": layer_bits,
-    }
-    given = {name: value for name, value in given.items() if value is not None}
-    known = {item.name for item in dataclasses.fields(chosen.Options)}
-    if unknown := sorted(given.keys() - known):
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in unknown)
-        raise fail("train", f"method '{method}' has no option {flags}")
+    options = _given(
+        method,
+        chosen.Options.__dataclass_fields__,
+        {
+            "bits": bits,
+            "weight_bits": weight_bits,
+            "activation_bits": activation_bits,
+            "levels": levels,
+            "per_channel": per_channel,
+            "post_training": post_training,
+            "first_bits": first_bits,
+            "last_bits": last_bits,
+            "layer_bits": layer_bits,
+        },
+    )
     config = methods.TrainConfig(
         model, data, output, epochs, batch_size, learning_rate, seed, checkpoint, resume, limit
     )
-    result = chosen.train(config, chosen.Options(**given))
-    if as_json:
-        console.show_json({**dataclasses.asdict(result)})
-    else:
-        console.show(tables.trained(result))
+    result = chosen.train(config, chosen.Options(**options))
+    _answer(as_json, documents.trained(result), tables.trained(result))
 
 
 @app.command()
@@ -160,15 +195,15 @@ def generate(
 ) -> None:
     """Generate model.c, model.h and manifest.json, and show what they take."""
     from mcugen import pipeline
-    from mcugen.report import console, documents, tables
+    from mcugen.report import documents, tables
+    from mcugen.target.cores import core_named
 
     found, chosen = _targets(board, core)
+    chosen = chosen or core_named(pipeline.DEFAULT_CORE)
     result = pipeline.emitted(pipeline.load(model), chosen, name, found, split_data)
     manifest = pipeline.generate(result, output, force)
-    if as_json:
-        console.show_json(documents.generated(manifest))
-    else:
-        console.show(tables.generated(manifest, found, str(output)))
+    shown = tables.generated(manifest, found, str(output))
+    _answer(as_json, documents.generated(manifest), shown)
 
 
 @app.command()
@@ -183,7 +218,7 @@ def inspect(
     """Print the integer program as text."""
     from mcugen import pipeline
     from mcugen.ir import text
-    from mcugen.report import console, documents
+    from mcugen.report import documents
 
     program = pipeline.load(model).program
     printed = text.to_text(program)
@@ -192,7 +227,7 @@ def inspect(
     if as_json:
         console.show_json(documents.inspected(program, printed))
     elif not output:
-        typer.echo(printed, nl=False)
+        console.echo(printed)
 
 
 @app.command()
@@ -206,23 +241,11 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Compare PyTorch, the integer program and the host's C. Exits 1 when C differs."""
-    import tempfile
-
     from mcugen import pipeline
-    from mcugen.report import console, documents, tables
-    from mcugen.run.host import HostModel
+    from mcugen.report import documents, tables
 
-    loaded = pipeline.load(model)
-    test = pipeline.samples(data, limit)
-    _, core = _targets(None, None)
-    with tempfile.TemporaryDirectory(prefix="mcugen-") as scratch:
-        folder = Path(scratch) / "model"
-        pipeline.generate(pipeline.emitted(loaded, core, None, None, False), folder, False)
-        report = pipeline.check(loaded, HostModel(folder), test, layers)
-    if as_json:
-        console.show_json(documents.checked(report))
-    else:
-        console.show(tables.checked(report))
+    report = pipeline.check(pipeline.load(model), pipeline.samples(data, limit), layers)
+    _answer(as_json, documents.checked(report), tables.checked(report))
     if report.mismatched_elements["interpreter_c"] or report.first_difference:
         raise typer.Exit(FELL_SHORT)
 
@@ -231,14 +254,11 @@ def check(
 def build(folder: Folder, board: BoardName, as_json: Json = False) -> None:
     """Build the firmware image and show flash, RAM and stack."""
     from mcugen import pipeline
-    from mcugen.report import console, documents, tables
+    from mcugen.report import documents, tables
     from mcugen.target.boards import load_board
 
     report = pipeline.build(folder, load_board(board))
-    if as_json:
-        console.show_json(documents.built(report))
-    else:
-        console.show(tables.built(report))
+    _answer(as_json, documents.built(report), tables.built(report))
 
 
 @app.command()
@@ -255,16 +275,13 @@ def run(
 ) -> None:
     """Run on the target and compare every output byte with the host's. Exits 1 on a difference."""
     from mcugen import pipeline
-    from mcugen.report import console, documents, tables
+    from mcugen.report import documents, tables
     from mcugen.target.boards import load_board
 
     if qemu == (port is not None):
         raise fail("usage", "run needs either --qemu or --port", help="--port auto finds the board")
     report = pipeline.run(folder, load_board(board), port, pipeline.samples(data, limit))
-    if as_json:
-        console.show_json(documents.ran(report))
-    else:
-        console.show(tables.ran(report))
+    _answer(as_json, documents.ran(report), tables.ran(report))
     if report.mismatched_bytes:
         raise typer.Exit(FELL_SHORT)
 
@@ -284,16 +301,12 @@ def profile(
 ) -> None:
     """Cycles per layer on an instruction-level model of the core."""
     from mcugen import pipeline
-    from mcugen.emit.manifest import read_manifest
-    from mcugen.report import console, documents, tables
+    from mcugen.report import documents, tables
 
-    found, chosen = _targets(board, core or (None if board else read_manifest(folder).core))
+    found, chosen = _targets(board, core)
     test = pipeline.samples(data, limit) if data else None
     report = pipeline.cycles(folder, chosen, found, test)
-    if as_json:
-        console.show_json(documents.profiled(report))
-    else:
-        console.show(tables.profiled(report))
+    _answer(as_json, documents.profiled(report), tables.profiled(report))
 
 
 @app.command()
@@ -302,61 +315,76 @@ def boards(
     as_json: Json = False,
 ) -> None:
     """Boards mcugen knows, and what is connected."""
-    from mcugen.report import catalogue, console
+    from mcugen.report import catalogue
 
-    listing = catalogue.boards(board)
-    if as_json:
-        console.show_json(listing.document)
-    else:
-        console.show(listing.table)
+    _listed(as_json, catalogue.boards(board))
 
 
 @app.command()
 def ops(core: MaybeCore = None, as_json: Json = False) -> None:
     """PyTorch ops, integer ops and kernels, per core."""
-    from mcugen.report import catalogue, console
+    from mcugen.report import catalogue
 
-    listing = catalogue.ops(core)
-    if as_json:
-        console.show_json(listing.document)
-    else:
-        console.show(listing.table)
+    _listed(as_json, catalogue.ops(core))
 
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """Programs and Python packages: which are there, how to install the others."""
-    from mcugen.report import catalogue, console
+    from mcugen.report import catalogue
 
-    listing = catalogue.doctor()
-    if as_json:
-        console.show_json(listing.document)
-    else:
-        console.show(listing.table)
+    _listed(as_json, catalogue.doctor())
 
 
 def main() -> None:
     """Entry point: errors become sentences and exit codes; no traceback without --debug."""
-    debug = "--debug" in sys.argv
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that lacks a character gets a question mark, not a crash.
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    # What tidies up after Ctrl-C does so too when something else ends us.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments
+    code = _exit_code([item for item in arguments if item != "--debug"], debug)
+    if code == INTERRUPTED:
+        console.say("interrupted")
+    sys.exit(code)
+
+
+def _exit_code(arguments: list[str], debug: bool) -> int:
+    """Run a command; what goes wrong is worded on stderr."""
     try:
-        app()
+        return int(app(arguments, prog_name="mcugen", standalone_mode=False) or 0)
     except McugenError as error:
-        if debug:
-            traceback.print_exc()
-        print(error, file=sys.stderr)
-        sys.exit(WRONG_INPUT)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        sys.exit(0)
+        words = str(error)
+    except _UsageError as error:
+        words = _usage(error)
+    except (typer.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except OSError as error:
+        where = f" '{os.fsdecode(error.filename)}'" if error.filename else ""
+        words = f"error: cannot use{where}: {error.strerror or error}"
+    except MemoryError:
+        words = "error: not enough memory"
     except Exception as error:
-        if debug:
-            raise
-        kind = type(error).__name__
-        print(f"error: internal fault: {kind}: {error}", file=sys.stderr)
-        print("  help: run again with --debug and report what it prints", file=sys.stderr)
-        sys.exit(WRONG_INPUT)
+        words = (
+            f"error: internal fault: {type(error).__name__}: {error}\n"
+            "  help: run again with --debug and report what it prints"
+        )
+    if debug:
+        traceback.print_exc()
+    console.say(words)
+    return WRONG_INPUT
+
+
+def _usage(error: Any) -> str:
+    """Typer's complaint in our form; without any arguments, the help."""
+    words = str(error.format_message()).strip()
+    if "\n" in words:
+        return words
+    command = error.ctx.command_path if error.ctx else "mcugen"
+    words = f"{words[:1].lower()}{words[1:].rstrip('.')}"
+    return f"error: {words}\n  help: {command} --help"
 
 
 if __name__ == "__main__":

@@ -22,10 +22,15 @@ class Fault:
         lines = [f"error: {self.what}"]
         for label, text in (("at ", self.at), ("got ", self.got), ("want ", self.want)):
             if text is not None:
-                lines.append(f"  {label} {text}")
+                lines.append(f"  {label} {_indented(text)}")
         if self.help is not None:
             lines.append(f"  help: {self.help}")
         return "\n".join(lines)
+
+
+def _indented(text: str) -> str:
+    """Further lines of `text` stand under the first."""
+    return text.replace("\n", "\n       ")
 
 
 class McugenError(Exception):

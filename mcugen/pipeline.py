@@ -1,34 +1,34 @@
-"""The whole flow on one screen: model file → integer program → plan → C → host, target, profile."""
+"""The whole flow on one screen: model file → integer program → plan → C → host, target, profile.
 
-import re
+`load`, `emitted` and `generate` are what `mcugen generate` needs; what the other commands need
+(ELF reader, emulator, serial line, PyTorch) is imported where it is used, so that it starts fast.
+"""
+
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mcugen import data
-from mcugen.build.firmware import FirmwareReport, build_firmware, image_path
 from mcugen.build.fits import check_fits
-from mcugen.check import Checker, CheckReport
 from mcugen.emit import Emitted, emit, write
-from mcugen.emit.manifest import Manifest, read_manifest
+from mcugen.emit.manifest import Manifest, read_generated
 from mcugen.errors import fail
 from mcugen.frontend.exported import load as load_exported
 from mcugen.frontend.graph import ExportedGraph
 from mcugen.ir.program import Meaning, Program
-from mcugen.profile.flash import flash_model
-from mcugen.profile.profile import ProfileReport, profile
-from mcugen.report.console import progress
-from mcugen.run.compare import RunReport, compare
-from mcugen.run.host import HostModel, encode_input
-from mcugen.run.qemu import open_qemu
-from mcugen.run.samples import Boundary
-from mcugen.run.serial import open_board
-from mcugen.run.target import run_on
+from mcugen.plan.names import model_name
 from mcugen.target.boards import Board
 from mcugen.target.cores import Core
 
-#: Boards that are only emulated or unknown get the reference board's core.
+if TYPE_CHECKING:
+    from mcugen.build.firmware import FirmwareReport
+    from mcugen.check import CheckReport
+    from mcugen.data import DataSet
+    from mcugen.profile.profile import ProfileReport
+    from mcugen.run.compare import RunReport
+
+#: Models that are generated for no board get the reference board's core.
 DEFAULT_CORE = "cortex-m4"
 
 
@@ -48,15 +48,9 @@ def load(path: Path) -> Model:
         McugenError: no such file, a format mcugen does not read, or a model it cannot lower.
     """
     if not path.is_file():
-        raise fail("model", f"no model file '{path}'")
+        raise fail("model", f"no model file '{path}'", help="mcugen train, or mcugen.export")
     graph, program = load_exported(path)
     return Model(path, graph, program)
-
-
-def symbol_prefix(path: Path) -> str:
-    """The default `--name`: the file's stem as a C identifier."""
-    clean = re.sub(r"[^A-Za-z0-9_]", "_", path.stem).strip("_").lower() or "model"
-    return clean if clean[0].isalpha() else f"model_{clean}"
 
 
 def emitted(
@@ -70,7 +64,7 @@ def emitted(
     result = emit(
         model.program,
         core,
-        name or symbol_prefix(model.path),
+        model_name(model.path.stem) if name is None else name,
         source_file=model.path.name,
         board=board.name if board else None,
         split_data=split,
@@ -84,51 +78,85 @@ def generate(result: Emitted, folder: Path, force: bool) -> Manifest:
     """Write the C; `folder` appears or changes as a whole.
 
     Raises:
-        McugenError: `folder` holds files mcugen did not write.
+        McugenError: `folder` holds files mcugen did not write, or cannot be written.
     """
-    write(folder, result, force=force)
+    try:
+        write(folder, result, force=force)
+    except OSError as error:
+        raise fail(
+            "emit", f"cannot write into '{folder}': {error.strerror}", at=error.filename
+        ) from error
     return result.manifest
 
 
-def samples(name: str, limit: int | None) -> data.DataSet:
+def samples(name: str, limit: int | None) -> "DataSet":
     """The first `limit` test samples of a data set.
 
     Raises:
         McugenError: unknown set, damaged file, or a limit below one.
     """
+    from mcugen import data
+
     if limit is not None and limit < 1:
         raise fail("data", f"--limit {limit}", want="at least 1")
     whole = data.load(name, "test")
     return data.DataSet(whole.name, whole.x[:limit], whole.y[:limit], whole.classes)
 
 
-def check(model: Model, host: HostModel, test: data.DataSet, layers: bool) -> CheckReport:
-    """PyTorch, interpreter and host C on the same samples."""
+def check(model: Model, test: "DataSet", layers: bool) -> "CheckReport":
+    """PyTorch, interpreter and host C on the same samples; the C goes to a temporary folder.
+
+    Raises:
+        McugenError: samples that do not fit the model, torch or gcc missing.
+    """
+    import tempfile
+
+    from mcugen.check import Checker
+    from mcugen.report.console import progress
+    from mcugen.run.host import HostModel
+    from mcugen.target.cores import core_named
+
+    result = emitted(model, core_named(DEFAULT_CORE), None, None, False)
+    with tempfile.TemporaryDirectory(prefix="mcugen-") as scratch:
+        folder = Path(scratch) / "model"
+        generate(result, folder, False)
+        checker = Checker(model.graph, model.program, HostModel(folder))
     with progress("checking", len(test.x)) as advance:
-        return Checker(model.graph, model.program, host).run(
-            test.x, test.y, layers=layers, progress=advance
-        )
+        return checker.run(test.x, test.y, layers=layers, progress=advance)
 
 
-def build(folder: Path, board: Board) -> FirmwareReport:
+def build(folder: Path, board: Board) -> "FirmwareReport":
     """The firmware image of a generated model."""
+    from mcugen.build.firmware import build_firmware
+
     return build_firmware(folder, board)
 
 
 def _levels(manifest: Manifest, x: np.ndarray) -> np.ndarray:
     """Real samples as the integers of the model's input."""
+    from mcugen.run.samples import Boundary
+
     source = manifest.input
     meaning = Meaning((source.scale,), source.zero_point)
     return Boundary(source.torch_shape, source.lo, source.hi, meaning).levels(x)
 
 
-def run(folder: Path, board: Board, port: str | None, test: data.DataSet) -> RunReport:
+def run(folder: Path, board: Board, port: str | None, test: "DataSet") -> "RunReport":
     """The model on a board (`port`) or in QEMU (None), compared with the host's C.
 
     Raises:
         McugenError: no image, another model on the board, a line that does not answer.
     """
-    manifest = read_manifest(folder)
+    from mcugen.build.firmware import image_path
+    from mcugen.emit.encoding import encode_input
+    from mcugen.report.console import progress
+    from mcugen.run.compare import compare
+    from mcugen.run.host import HostModel
+    from mcugen.run.qemu import open_qemu
+    from mcugen.run.serial import open_board
+    from mcugen.run.target import run_on
+
+    manifest = read_generated(folder)
     levels = _levels(manifest, test.x)
     expected = HostModel(folder).run_batch(levels)
     stored = encode_input(manifest.input, levels)
@@ -143,10 +171,19 @@ def run(folder: Path, board: Board, port: str | None, test: data.DataSet) -> Run
 
 
 def cycles(
-    folder: Path, core: Core, board: Board | None, test: data.DataSet | None
-) -> ProfileReport:
-    """Cycles per layer on the core's timing model, the slowest of the given samples."""
-    manifest = read_manifest(folder)
+    folder: Path, core: Core | None, board: Board | None, test: "DataSet | None"
+) -> "ProfileReport":
+    """Cycles per layer on the timing model of `core` (None: of the core that the C was made for).
+
+    Raises:
+        McugenError: no generated model, samples that do not fit it, no compiler or emulator.
+    """
+    from mcugen.emit.encoding import encode_input
+    from mcugen.profile.flash import flash_model
+    from mcugen.profile.profile import profile
+    from mcugen.target.cores import core_named
+
+    manifest = read_generated(folder)
     inputs = None if test is None else encode_input(manifest.input, _levels(manifest, test.x))
     flash = flash_model(board.memory.flash) if board else None
-    return profile(folder, core, inputs, flash)
+    return profile(folder, core or core_named(manifest.core), inputs, flash)

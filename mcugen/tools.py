@@ -66,7 +66,9 @@ def run(argv: Sequence[str], *, cwd: Path | None = None, timeout_s: float = 300)
     return Finished(tuple(argv), done.returncode, done.stdout, done.stderr)
 
 
-def run_checked(argv: Sequence[str], *, cwd: Path | None = None, timeout_s: float = 300) -> Finished:
+def run_checked(
+    argv: Sequence[str], *, cwd: Path | None = None, timeout_s: float = 300
+) -> Finished:
     """Like `run`, and raises with the program's own words when it exits non-zero."""
     done = run(argv, cwd=cwd, timeout_s=timeout_s)
     if done.returncode != 0:

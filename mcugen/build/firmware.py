@@ -4,7 +4,6 @@ Everything is built in a temporary folder beside the result and renamed at the e
 interrupted build leaves the last one as it was.
 """
 
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ from mcugen.build.stack import (
     read_callgraph,
     worst_case,
 )
-from mcugen.emit.manifest import FILE_NAME, Layer, Manifest, read_manifest
+from mcugen.emit.manifest import Layer, Manifest, read_generated
 from mcugen.errors import Fault, McugenError, fail
 from mcugen.resources import data_root
 from mcugen.target.boards import Board
@@ -105,8 +104,8 @@ def build_firmware(folder: Path, board: Board) -> FirmwareReport:
             no bound or exceeds what the board sets aside; it uses a heap or floating point.
     """
     tools.require(gcc.ARM_GCC, gcc.ARM_OBJCOPY, gcc.ARM_OBJDUMP)
-    manifest = read_manifest(folder)
-    _check_model(folder, manifest, board)
+    manifest = read_generated(folder)
+    _check_core(folder, manifest, board)
     check_fits(manifest, board)
     result = image_path(folder, board).parent
     work = _work_folder(result)
@@ -135,7 +134,7 @@ class _Job:
     work: Path
 
 
-def _check_model(folder: Path, manifest: Manifest, board: Board) -> None:
+def _check_core(folder: Path, manifest: Manifest, board: Board) -> None:
     if manifest.core != board.core.name:
         raise fail(
             "build",
@@ -143,20 +142,6 @@ def _check_model(folder: Path, manifest: Manifest, board: Board) -> None:
             f"{board.name} has a {board.core.name}",
             help=f"mcugen generate MODEL -o {folder} --board {board.name}",
         )
-    changed = [name for name, digest in manifest.files.items() if _sha256(folder / name) != digest]
-    if changed:
-        faults = [Fault(f"'{name}' is not as {FILE_NAME} says", at=str(folder)) for name in changed]
-        help_ = f"generate it again: mcugen generate MODEL -o {folder}"
-        raise McugenError(
-            "build", [*faults[:-1], Fault(faults[-1].what, faults[-1].at, help=help_)]
-        )
-
-
-def _sha256(path: Path) -> str | None:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return None
 
 
 def _build(job: _Job, result: Path) -> FirmwareReport:

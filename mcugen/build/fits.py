@@ -1,14 +1,19 @@
 """Whether a model fits a board: by its manifest before anything is compiled, and by its image."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from mcugen.build.elf import Elf
-from mcugen.emit.manifest import Manifest
+from mcugen.emit.manifest import Live, Manifest
 from mcugen.errors import Fault, McugenError
 from mcugen.target.boards import Board
 
+if TYPE_CHECKING:  # `generate` asks whether a model fits, and needs no ELF reader
+    from mcugen.build.elf import Elf
+
 _LISTED = 5
+#: Buffers take whole words: sums of their bytes may miss that much for each.
+_WORD = 4
 
 _SMALLER = "a smaller model, fewer weight bits, or a board with more flash: mcugen boards"
 _LOWER_PEAK = "smaller or fewer channels where the peak is, or a board with more RAM: mcugen boards"
@@ -33,13 +38,13 @@ class RamUse:
     stack: int
 
 
-def flash_use(elf: Elf) -> FlashUse:
+def flash_use(elf: "Elf") -> FlashUse:
     code = elf.section_bytes(".vectors", ".text")
     constants = elf.section_bytes(".rodata", ".data")
     return FlashUse(code + constants, code, constants)
 
 
-def ram_use(elf: Elf) -> RamUse:
+def ram_use(elf: "Elf") -> RamUse:
     arena = elf.section_bytes(".arena")
     static = elf.section_bytes(".data", ".bss")
     stack = elf.section_bytes(".stack")
@@ -61,8 +66,10 @@ def check_fits(manifest: Manifest, board: Board) -> None:
             Fault(
                 f"the model needs {context:,} B of RAM, "
                 f"{board.name} leaves {board.ram_available:,} B",
-                at=f"RAM of {board.memory.ram.size:,} B, less {board.ram_reserved:,} B "
-                "for stack and firmware",
+                at=_peak(manifest),
+                got=_in_use(manifest),
+                want=f"{board.ram_available:,} B: RAM of {board.memory.ram.size:,} B less "
+                f"{board.ram_reserved:,} B for stack and firmware",
                 help=_LOWER_PEAK,
             )
         )
@@ -71,7 +78,7 @@ def check_fits(manifest: Manifest, board: Board) -> None:
             Fault(
                 f"the model's weights and tables need {constants:,} B of flash, "
                 f"{board.name} has {board.memory.flash.size:,} B",
-                at=_largest({layer.name: layer.weight_bytes for layer in manifest.layers}),
+                got=_constants(manifest),
                 help=_SMALLER,
             )
         )
@@ -79,7 +86,54 @@ def check_fits(manifest: Manifest, board: Board) -> None:
         raise McugenError("build", faults)
 
 
-def misfits(elf: Elf, board: Board) -> list[Fault]:
+def _peak(manifest: Manifest) -> str | None:
+    """The layer that needs the most RAM at once, as `generate` lists it."""
+    for layer in manifest.layers:
+        if layer.name == manifest.ram.peak_layer:
+            shapes = f"{_shape(layer.in_shape)} → {_shape(layer.out_shape)}"
+            return f"{layer.name}, the layer with the peak: {layer.op}, {shapes}"
+    return None
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "×".join(str(extent) for extent in shape[1:])
+
+
+def _in_use(manifest: Manifest) -> str | None:
+    """The buffers at the peak, one a line."""
+    rows = [(item.bytes, _buffer(item)) for item in manifest.ram.peak]
+    shared = sum(size for size, _ in rows) - manifest.ram.lower_bound
+    if rows and shared > _WORD * len(rows):
+        rows.append((-shared, "output over an input that it replaces"))
+    return _aligned(rows) if rows else None
+
+
+def _buffer(item: Live) -> str:
+    if item.role == "kept":
+        return f"kept for later, from {item.layer}"
+    return f"input, from {item.layer}" if item.role == "input" else item.role
+
+
+def _constants(manifest: Manifest) -> str:
+    """Weights and tables of the layers that have most of them, one layer a line."""
+    rows = [
+        (layer.weight_bytes + layer.table_bytes, f"{layer.name}: {layer.op}, {layer.kernel}")
+        for layer in manifest.layers
+    ]
+    rows.sort(key=lambda row: -row[0])
+    rest = rows[_LISTED:]
+    listed = rows[:_LISTED]
+    if rest:
+        listed.append((sum(size for size, _ in rest), f"{len(rest)} other layers"))
+    return _aligned(listed)
+
+
+def _aligned(rows: Sequence[tuple[int, str]]) -> str:
+    width = max(len(f"{size:,}") for size, _ in rows)
+    return "\n".join(f"{size:>{width},} B  {what}" for size, what in rows)
+
+
+def misfits(elf: "Elf", board: Board) -> list[Fault]:
     """What of the linked image exceeds the board, with what takes the most."""
     flash, ram = flash_use(elf), ram_use(elf)
     faults = []

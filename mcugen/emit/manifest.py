@@ -3,9 +3,11 @@
 It is written once by `emit` and read by build, run, profile and report; nobody parses the C.
 """
 
+import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -13,6 +15,7 @@ from mcugen.errors import Fault, McugenError, fail
 
 FILE_NAME = "manifest.json"
 SCHEMA = 1
+_CHECKSUM = "manifest_sha256"
 
 Dtype = Literal["uint8", "int8", "uint16", "int16", "int32", "bits"]
 
@@ -65,10 +68,21 @@ class Layer(_Record):
     out_bytes: int
 
 
+class Live(_Record):
+    """A buffer in use while the layer with the highest need of RAM runs; see `plan.plan.Live`."""
+
+    role: Literal["input", "output", "scratch", "kept"]
+    layer: str
+    bytes: int
+
+
 class Ram(_Record):
     arena: int
     lower_bound: int
     context: int
+    #: The layer that needs the most at once, and what is in use while it runs.
+    peak_layer: str | None = None
+    peak: tuple[Live, ...] = ()
 
 
 class Manifest(_Record):
@@ -99,14 +113,19 @@ class Manifest(_Record):
         return self.name.upper()
 
     def to_json(self) -> str:
-        return json.dumps(self.model_dump(mode="json"), indent=2) + "\n"
+        document = self.model_dump(mode="json")
+        return json.dumps({**document, _CHECKSUM: _checksum(document)}, indent=2) + "\n"
+
+
+def _checksum(document: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(document).encode()).hexdigest()
 
 
 def read_manifest(folder: Path) -> Manifest:
     """The manifest in `folder`, an output of `mcugen generate`.
 
     Raises:
-        McugenError: there is none, or it is not one of ours, or of another schema version.
+        McugenError: there is none, or it is not one of ours, of another schema version, or edited.
     """
     path = folder / FILE_NAME
     try:
@@ -121,9 +140,13 @@ def read_manifest(folder: Path) -> Manifest:
         raise fail("manifest", f"cannot read '{path}': {error}") from error
     version = document.get("schema_version") if isinstance(document, dict) else None
     if version != SCHEMA:
-        raise fail("manifest", f"'{path}' has schema {version}", want=f"schema {SCHEMA}")
+        help_ = f"mcugen generate MODEL -o {folder} --force"
+        raise fail(
+            "manifest", f"'{path}' has schema {version}", want=f"schema {SCHEMA}", help=help_
+        )
+    checksum = document.pop(_CHECKSUM, None)
     try:
-        return Manifest.model_validate(document)
+        manifest = Manifest.model_validate(document)
     except ValidationError as error:
         raise McugenError(
             "manifest",
@@ -132,3 +155,33 @@ def read_manifest(folder: Path) -> Manifest:
                 for item in error.errors()
             ],
         ) from error
+    if checksum != _checksum(document):
+        raise fail(
+            "manifest",
+            f"'{path}' was edited: it is not what its {_CHECKSUM} says",
+            help=f"mcugen generate MODEL -o {folder} --force",
+        )
+    return manifest
+
+
+def read_generated(folder: Path) -> Manifest:
+    """The manifest in `folder`, whose files are as `mcugen generate` wrote them.
+
+    Raises:
+        McugenError: as `read_manifest`, and for files that are missing or were changed, all of
+            them.
+    """
+    manifest = read_manifest(folder)
+    changed = [name for name, digest in manifest.files.items() if _sha256(folder / name) != digest]
+    if changed:
+        help_ = f"generate it again: mcugen generate MODEL -o {folder} --force"
+        faults = [Fault(f"'{name}' is not as {FILE_NAME} says", at=str(folder)) for name in changed]
+        raise McugenError("manifest", [*faults[:-1], replace(faults[-1], help=help_)])
+    return manifest
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from mcugen import __version__
 from mcugen.emit import manifest as record
@@ -174,10 +174,18 @@ def _manifest(
         macs=plan.macs,
         weight_bytes=plan.weight_bytes,
         table_bytes=plan.table_bytes,
-        ram=record.Ram(
-            arena=plan.arena_bytes, lower_bound=plan.lower_bound, context=plan.arena_bytes
-        ),
+        ram=_ram(plan),
         layers=tuple(_layer(layer) for layer in plan.layers),
+    )
+
+
+def _ram(plan: EmitPlan) -> record.Ram:
+    return record.Ram(
+        arena=plan.arena_bytes,
+        lower_bound=plan.lower_bound,
+        context=plan.arena_bytes,
+        peak_layer=plan.peak_layer,
+        peak=tuple(record.Live(**asdict(item)) for item in plan.peak),
     )
 
 

@@ -45,6 +45,8 @@ class Arena:
     bytes: int
     lower_bound: int
     """Bytes live at the worst step, overlaps granted: no plan for these buffers takes less."""
+    peak_step: int
+    """That step, the first of them."""
 
 
 def aligned(count: int) -> int:
@@ -57,7 +59,7 @@ def plan_arena(buffers: Sequence[Buffer], overlaps: Iterable[Overlap] = ()) -> A
     Each overlap's input must die in the step in which its output is born.
     """
     allowed = {(item.output, item.input): aligned(item.distance) for item in overlaps}
-    bound = _lower_bound(buffers, allowed)
+    bound, peak_step = _lower_bound(buffers, allowed)
     best: dict[str, int] | None = None
     best_bytes = 0
     for order in _orders(buffers):
@@ -67,7 +69,7 @@ def plan_arena(buffers: Sequence[Buffer], overlaps: Iterable[Overlap] = ()) -> A
             best, best_bytes = offsets, total
         if best_bytes <= bound:
             break
-    return Arena(best or {}, best_bytes, bound)
+    return Arena(best or {}, best_bytes, bound, peak_step)
 
 
 def _orders(buffers: Sequence[Buffer]) -> Iterable[list[Buffer]]:
@@ -129,14 +131,19 @@ def _tightest(forbidden: Sequence[tuple[int, int]]) -> int:
     return best[1] if best is not None else free_from
 
 
-def _lower_bound(buffers: Sequence[Buffer], allowed: Mapping[tuple[str, str], int]) -> int:
-    steps = {step for buffer in buffers for step in (buffer.first, buffer.last)}
+def _lower_bound(
+    buffers: Sequence[Buffer], allowed: Mapping[tuple[str, str], int]
+) -> tuple[int, int]:
+    """The most bytes that live at once, and the first step at which they do."""
     by_name = {buffer.name: buffer for buffer in buffers}
-    peak = 0
-    for step in steps:
+    peak, peak_step = 0, 0
+    for step in sorted({step for buffer in buffers for step in (buffer.first, buffer.last)}):
         live = sum(item.room for item in buffers if item.first <= step <= item.last)
-        peak = max(peak, live - _savings(step, by_name, allowed))
-    return peak
+        live -= _savings(step, by_name, allowed)
+        # Before the first step nothing but the input lives: that is no step to name.
+        if live > peak or (live == peak and peak_step < 0):
+            peak, peak_step = live, step
+    return peak, peak_step
 
 
 def _savings(

@@ -4,6 +4,7 @@ Everything a template prints is a ready value here; templates loop and test bool
 """
 
 from dataclasses import dataclass
+from typing import Literal, cast
 
 from mcugen.errors import Fault, McugenError
 from mcugen.ir.program import Program, Value
@@ -25,6 +26,20 @@ class Endpoint:
     location: Location
 
 
+_Role = Literal["input", "output", "scratch", "kept"]
+
+
+@dataclass(frozen=True)
+class Live:
+    """A buffer that is in use while some layer runs."""
+
+    role: _Role
+    """What the running layer does with it; `kept` is for a later layer."""
+    layer: str
+    """The layer that stores it; "input" for the model's input."""
+    bytes: int
+
+
 @dataclass(frozen=True)
 class EmitPlan:
     """A model, ready to be laid out as C."""
@@ -41,6 +56,10 @@ class EmitPlan:
     """Shared functions that kernels call, each a template in templates/helpers/."""
     arena_bytes: int
     lower_bound: int
+    peak_layer: str | None
+    """The layer that needs the most RAM at once; None for a model without layers."""
+    peak: tuple[Live, ...]
+    """What is in use while it runs."""
 
     @property
     def macs(self) -> int:
@@ -71,7 +90,8 @@ def build_plan(program: Program, core: Core, name: str) -> EmitPlan:
     checked_name(name)
     fused = fuse(program)
     chosen = _choose(fused.steps, core)
-    arena = plan_arena(*_buffers(program, fused, chosen))
+    buffers, overlaps = _buffers(program, fused, chosen)
+    arena = plan_arena(buffers, overlaps)
     names = Names()
     layers = tuple(
         layer(
@@ -86,6 +106,8 @@ def build_plan(program: Program, core: Core, name: str) -> EmitPlan:
         )
         for index, item in enumerate(chosen)
     )
+    at_peak = 0 <= arena.peak_step < len(chosen)
+    titles = {item.step.output.name: made.name for item, made in zip(chosen, layers, strict=True)}
     return EmitPlan(
         program=program,
         name=name,
@@ -97,6 +119,8 @@ def build_plan(program: Program, core: Core, name: str) -> EmitPlan:
         helpers=tuple(sorted(set[str]().union(*(item.recipe.helpers for item in chosen)))),
         arena_bytes=arena.bytes,
         lower_bound=arena.lower_bound,
+        peak_layer=layers[arena.peak_step].name if at_peak else None,
+        peak=_live(buffers, fused, chosen, arena.peak_step, titles) if at_peak else (),
     )
 
 
@@ -118,6 +142,30 @@ def _choose(steps: tuple[Step, ...], core: Core) -> list[_Chosen]:
 def _endpoint(program: Program, fused: Fused, arena: Arena, name: str) -> Endpoint:
     value = program.values[name]
     return Endpoint(value, locate(value.type, arena.offsets[fused.roots[name]]))
+
+
+def _live(
+    buffers: list[Buffer],
+    fused: Fused,
+    chosen: list[_Chosen],
+    index: int,
+    titles: dict[str, str],
+) -> tuple[Live, ...]:
+    """What is in use while layer `index` runs; `titles` are the layers' by what they store."""
+    step = chosen[index].step
+    roles = dict.fromkeys((fused.roots[item.name] for item in step.inputs), "input")
+    roles |= {step.output.name: "output", _scratch(index): "scratch"}
+    return tuple(
+        Live(
+            cast(_Role, roles.get(item.name, "kept")),
+            titles[step.output.name]
+            if item.name == _scratch(index)
+            else titles.get(item.name, "input"),
+            item.bytes,
+        )
+        for item in buffers
+        if item.first <= index <= item.last
+    )
 
 
 def _scratch(index: int) -> str:

@@ -1,19 +1,23 @@
 """What mcugen knows and what this machine has: boards, ops and kernels, programs and packages."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 
 from mcugen import tools
 from mcugen.frontend.lower import HANDLERS
 from mcugen.ir.ops import OPS
 from mcugen.kernels import KERNELS
+from mcugen.report.console import table
 from mcugen.run.serial import found_ports
 from mcugen.target.boards import all_boards, load_board
 from mcugen.target.cores import CORES, core_named
+
+#: Characters in a line of names.
+_LINE = 96
 
 
 @dataclass(frozen=True)
@@ -24,13 +28,6 @@ class Listing:
     table: RenderableType
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column)
-    return table
-
-
 def boards(name: str | None) -> Listing:
     """All boards, or the one called `name`, and the serial ports that could be one.
 
@@ -39,7 +36,7 @@ def boards(name: str | None) -> Listing:
     """
     chosen = (load_board(name),) if name else all_boards()
     ports = found_ports()
-    table = _table(
+    listing = table(
         "board", "title", "core", "clock", "flash", "RAM for the model", "QEMU", "connected"
     )
     rows = []
@@ -60,7 +57,7 @@ def boards(name: str | None) -> Listing:
                 "connected": connected,
             }
         )
-        table.add_row(
+        listing.add_row(
             board.name,
             board.board.title,
             board.core.name,
@@ -70,33 +67,58 @@ def boards(name: str | None) -> Listing:
             machine or "–",
             ", ".join(connected) or "–",
         )
-    return Listing({"boards": rows, "ports": [str(port) for port in ports]}, table)
+    return Listing({"boards": rows, "ports": [str(port) for port in ports]}, listing)
 
 
 def ops(core: str | None) -> Listing:
-    """PyTorch ops with a lowering, integer ops, and kernels."""
-    chosen = core_named(core).name if core else ", ".join(CORES)
-    torch_ops = sorted(HANDLERS)
-    kernels = _table("kernel", "computes")
+    """PyTorch ops with a lowering, integer ops, and kernels; these are portable C on every core.
+
+    Raises:
+        McugenError: no core of that name.
+    """
+    chosen = (core_named(core),) if core else tuple(CORES.values())
+    kernels = table("kernel", "computes")
     for kernel in KERNELS:
         kernels.add_row(kernel.name, kernel.supports)
-    parts = [
-        f"kernels ({chosen})",
-        kernels,
+    parts: tuple[RenderableType, ...] = (
+        "ops of a PyTorch graph",
+        *_lines(_overloads(HANDLERS)),
         "",
         "integer ops",
-        "  " + ", ".join(OPS),
+        *_lines(OPS),
         "",
-        "ops of a PyTorch graph",
-        *(f"  {name}" for name in torch_ops),
-    ]
+        f"kernels on {', '.join(item.name for item in chosen)}",
+        kernels,
+    )
     document = {
         "core": core,
-        "kernels": [{"name": k.name, "supports": k.supports} for k in KERNELS],
+        "kernels": [{"name": item.name, "supports": item.supports} for item in KERNELS],
         "integer_ops": list(OPS),
-        "torch_ops": torch_ops,
+        "torch_ops": sorted(HANDLERS),
     }
     return Listing(document, Group(*parts))
+
+
+def _overloads(names: Iterable[str]) -> list[str]:
+    """`aten.add.Scalar` and `aten.add.Tensor` as `aten.add (Scalar, Tensor)`."""
+    grouped: dict[str, list[str]] = {}
+    for name in sorted(names):
+        op, _, overload = name.rpartition(".")
+        grouped.setdefault(op, []).append(overload)
+    return [
+        op if overloads == ["default"] else f"{op} ({', '.join(overloads)})"
+        for op, overloads in grouped.items()
+    ]
+
+
+def _lines(names: Iterable[str]) -> list[str]:
+    """Names in indented lines, broken between two of them only."""
+    lines = [""]
+    for name in names:
+        if len(lines[-1]) + len(name) > _LINE:
+            lines.append("")
+        lines[-1] += f"{name}, "
+    return [f"  {line.strip()}" for line in lines[:-1]] + [f"  {lines[-1].removesuffix(', ')}"]
 
 
 _PYTHON_PACKAGES = {
@@ -110,16 +132,16 @@ _PYTHON_PACKAGES = {
 
 def doctor() -> Listing:
     """External programs and optional packages; `missing` names what is not there."""
-    table = _table("what", "found", "needed for, or how to install it")
+    listing = table("what", "found", "needed for, or how to install it")
     found: dict[str, str | None] = {}
     for program, package in tools.PACKAGES.items():
         found[program] = tools.find(program)
-        table.add_row(program, found[program] or "missing", f"sudo apt-get install {package}")
+        listing.add_row(program, found[program] or "missing", f"sudo apt-get install {package}")
     for package, use in _PYTHON_PACKAGES.items():
         found[package] = _version(package)
-        table.add_row(package, found[package] or "missing", use)
+        listing.add_row(package, found[package] or "missing", use)
     missing = [name for name, place in found.items() if place is None]
-    return Listing({"found": found, "missing": missing}, table)
+    return Listing({"found": found, "missing": missing}, listing)
 
 
 def _version(package: str) -> str | None:

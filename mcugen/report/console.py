@@ -2,60 +2,86 @@
 
 import dataclasses
 import json
+import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 SCHEMA = 1
 Advance = Callable[[int], None]
 
-_errors = Console(stderr=True, highlight=False, soft_wrap=True)
+#: Wide enough for every table: cutting a name to the terminal's width would lose facts.
+_COLUMNS = 400
+
+
+def printable(text: str) -> str:
+    """`text` with control characters spelt out: a model's names must not drive the terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
 def say(text: str) -> None:
-    """A line for the person at the terminal, on stderr."""
-    _errors.print(text, markup=False)
+    """Lines for the person at the terminal, on stderr."""
+    sys.stderr.write(printable(text) + "\n")
+
+
+def echo(text: str) -> None:
+    """The result as text, on stdout."""
+    sys.stdout.write(printable(text))
+
+
+def table(*columns: str, right: Iterable[str] = ()) -> Table:
+    """An empty table; the columns in `right` hold numbers."""
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left", no_wrap=True)
+    return made
 
 
 def show(*parts: RenderableType) -> None:
     """The result as tables and text, on stdout."""
-    # A pipe or a log has no width of its own: 80 columns would cut tables there.
-    width = None if sys.stdout.isatty() else 160
-    console = Console(highlight=False, width=width)
-    for part in parts:
-        console.print(part)
+    console = Console(
+        width=_COLUMNS, color_system=None, force_terminal=False, markup=False, emoji=False
+    )
+    with console.capture() as captured:
+        for part in parts:
+            console.print(part, soft_wrap=True, highlight=False)
+    echo("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
 
 
 def show_json(document: dict[str, Any]) -> None:
     """The result as the one JSON document on stdout."""
-    whole = {"schema": SCHEMA, **document}
-    sys.stdout.write(json.dumps(whole, indent=2, default=_plain) + "\n")
+    whole = _plain({"schema": SCHEMA, **document})
+    sys.stdout.write(json.dumps(whole, indent=2, allow_nan=False) + "\n")
 
 
 def _plain(value: Any) -> Any:
+    """`value` in JSON's own types; what is no number is null."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.asdict(value)
-    if isinstance(value, Path):
-        return str(value)
-    if hasattr(value, "item"):
-        return value.item()
-    raise TypeError(f"{type(value).__name__} has no JSON form")
+        return _plain(dataclasses.asdict(value))
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return str(value) if isinstance(value, Path) else value
 
 
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Advance]:
     """A bar for work of `total` items; yields the function that advances it."""
     bar = Progress(
-        TextColumn(what),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        console=_errors,
+        console=Console(stderr=True),
         disable=not sys.stderr.isatty(),
         transient=True,
     )

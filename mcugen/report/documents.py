@@ -1,14 +1,17 @@
 """The JSON documents of the commands: an interface, described in docs/json.md."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mcugen.build.firmware import FirmwareReport
-from mcugen.check import CheckReport
 from mcugen.emit.manifest import Layer, Manifest
 from mcugen.ir.program import Program
-from mcugen.profile.profile import ProfileReport
-from mcugen.run.compare import RunReport
+
+if TYPE_CHECKING:  # a command imports its own work only
+    from mcugen.build.firmware import FirmwareReport
+    from mcugen.check import CheckReport
+    from mcugen.profile.profile import ProfileReport
+    from mcugen.run.compare import RunReport
+    from mcugen.train.config import TrainResult
 
 Document = dict[str, Any]
 
@@ -68,30 +71,40 @@ def inspected(program: Program, text: str) -> Document:
     }
 
 
-def checked(report: CheckReport) -> Document:
-    """`check`; `layers` only with --layers."""
+def checked(report: "CheckReport") -> Document:
+    """`check`; `layers` and the first differences only with --layers."""
     document = asdict(report)
-    document["first_difference"] = report.first_difference
     if not report.layers:
-        del document["layers"], document["first_difference"]
-    return document
-
-
-def built(report: FirmwareReport) -> Document:
-    """`build`."""
+        del document["layers"]
+        return document
     return {
-        **asdict(report),
-        "stack_bytes": report.stack.bytes,
-        "model_stack_bytes": report.model_stack.bytes,
+        **document,
+        "first_difference": report.first_difference,
+        "first_off_reference": report.first_off_reference,
+    }
+
+
+def built(report: "FirmwareReport") -> Document:
+    """`build`."""
+    document = asdict(report)
+    del document["stack"], document["model_stack"]
+    return {
+        **document,
+        "stack": {"image": asdict(report.stack), "model": asdict(report.model_stack)},
         "fits": report.fits,
     }
 
 
-def ran(report: RunReport) -> Document:
+def ran(report: "RunReport") -> Document:
     """`run`; `cycles` is null in an emulator."""
     return asdict(report)
 
 
-def profiled(report: ProfileReport) -> Document:
+def trained(result: "TrainResult") -> Document:
+    """`train`; `loss` is null where it is no number."""
+    return asdict(result)
+
+
+def profiled(report: "ProfileReport") -> Document:
     """`profile`."""
     return asdict(report)

@@ -1,24 +1,19 @@
 """Results as tables for people: one function per command."""
 
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 
-from mcugen.build.firmware import FirmwareReport
-from mcugen.check import CheckReport
 from mcugen.emit.manifest import Layer, Manifest
-from mcugen.profile.profile import ProfileReport
-from mcugen.run.compare import RunReport
+from mcugen.report.console import table
 from mcugen.target.boards import Board
-from mcugen.train.config import TrainResult
 
-
-def _table(*columns: str, right: Iterable[str] = ()) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", no_wrap=True)
-    return table
+if TYPE_CHECKING:  # a command imports its own work only
+    from mcugen.build.firmware import FirmwareReport
+    from mcugen.check import CheckReport
+    from mcugen.profile.profile import ProfileReport
+    from mcugen.run.compare import RunReport
+    from mcugen.train.config import TrainResult
 
 
 def percent(share: float) -> str:
@@ -44,7 +39,7 @@ def _layer_row(layer: Layer) -> tuple[str, ...]:
 
 def generated(manifest: Manifest, board: Board | None, folder: str) -> RenderableType:
     """Layers, memory, and what was written."""
-    table = _table(
+    layers = table(
         "layer",
         "op",
         "in → out",
@@ -55,63 +50,67 @@ def generated(manifest: Manifest, board: Board | None, folder: str) -> Renderabl
         right=("MACs", "weights B"),
     )
     for layer in manifest.layers:
-        table.add_row(*_layer_row(layer))
+        layers.add_row(*_layer_row(layer))
     constants = manifest.weight_bytes + manifest.table_bytes
     parts = f"weights {manifest.weight_bytes:,}, tables {manifest.table_bytes:,}"
-    flash = f"{constants:,} B of constants ({parts})"
-    ram = (
-        f"{manifest.ram.context:,} B (arena {manifest.ram.arena:,}, "
-        f"lower bound {manifest.ram.lower_bound:,})"
-    )
+    flash = f"{constants:,} B of constants ({parts}; code: mcugen build)"
+    ram = manifest.ram
+    peak = f", peak at {ram.peak_layer}" if ram.peak_layer else ""
+    memory = f"{ram.context:,} B (arena {ram.arena:,}, lower bound {ram.lower_bound:,}{peak})"
     if board:
         flash += f", {board.name} has {board.memory.flash.size:,}"
-        ram += f", {board.name} leaves {board.ram_available:,}"
+        memory += f", {board.name} leaves {board.ram_available:,}"
     files = ", ".join(f"{folder}/{name}" for name in (*manifest.files, "manifest.json"))
-    return Group(table, "", f"flash  {flash}", f"RAM    {ram}", f"wrote  {files}")
+    return Group(layers, "", f"flash  {flash}", f"RAM    {memory}", f"wrote  {files}")
 
 
-def checked(report: CheckReport) -> RenderableType:
-    """Accuracy and agreement of the three executions."""
-    table = _table(
-        "", "accuracy", "same class as C", "elements that differ from C", right=("accuracy",)
+def checked(report: "CheckReport") -> RenderableType:
+    """Accuracy and agreement of the three executions, and of the layers where they were asked."""
+    executions = table(
+        "",
+        "accuracy",
+        "same class as PyTorch",
+        "elements that differ",
+        right=("accuracy", "same class as PyTorch"),
     )
-    mismatched, agreement = report.mismatched_elements, report.agreement
-    elements = f"of {report.elements:,}"
-    reference = mismatched.get("reference_c")
-    table.add_row(
-        "PyTorch float64",
-        percent(report.accuracy["torch"]),
-        percent(agreement["reference_c"]),
-        "" if reference is None else f"{reference:,} {elements}",
-    )
-    table.add_row(
-        "program",
-        percent(report.accuracy["interpreter"]),
-        percent(agreement["interpreter_c"]),
-        f"{mismatched['interpreter_c']:,} {elements}",
-    )
-    table.add_row("host C", percent(report.accuracy["c"]), "", "")
-    parts: list[RenderableType] = [table]
-    if report.layers:
-        layers = _table(
-            "value", "from", "as PyTorch", "largest difference", "C differs", right=("as PyTorch",)
-        )
-        for item in report.layers:
-            equal = "" if item.equal is None else percent(item.equal)
-            difference = "" if item.max_difference is None else str(item.max_difference)
-            layers.add_row(item.name, item.source, equal, difference, f"{item.c_mismatches:,}")
-        parts += ["", layers]
-    if report.first_difference:
-        parts += ["", f"first difference between program and C: {report.first_difference}"]
-    return Group(*parts)
+
+    def add(title: str, key: str, differ: str) -> None:
+        share = report.agreement.get(f"reference_{key}")
+        same = "" if share is None else f"{round(share * report.samples):,} of {report.samples:,}"
+        executions.add_row(title, percent(report.accuracy[key]), same, differ)
+
+    mismatched = report.mismatched_elements
+    against = f"{mismatched['interpreter_c']:,} of {report.elements:,} from the program"
+    if (off := mismatched.get("reference_c")) is not None:
+        against += f", {off:,} from PyTorch by more than half a level"
+    add("PyTorch float64", "torch", "")
+    add("program", "interpreter", "")
+    add("host C", "c", against)
+    return Group(executions, *(_layers(report) if report.layers else ()))
 
 
-def built(report: FirmwareReport) -> RenderableType:
+def _layers(report: "CheckReport") -> list[RenderableType]:
+    """What --layers adds to `checked`."""
+    numbers = ("as PyTorch", "largest difference", "C differs")
+    layers = table("value", "from", *numbers, right=numbers)
+    for item in report.layers:
+        equal = "" if item.equal is None else percent(item.equal)
+        difference = "" if item.max_difference is None else str(item.max_difference)
+        layers.add_row(item.name, item.source, equal, difference, f"{item.c_mismatches:,}")
+    first = report.first_difference
+    verdict = f"first at {first}" if first else "none in any layer"
+    lines = [f"differences of C from the program: {verdict}"]
+    if off := report.first_off_reference:
+        lines.append(f"differences of the program from PyTorch: first at {off}")
+    return ["", layers, "", *lines]
+
+
+def built(report: "FirmwareReport") -> RenderableType:
     """Sections, layers and stack of a firmware image."""
-    sections = _table("section", "address", "bytes", right=("bytes",))
+    sections = table("section", "address", "bytes", right=("bytes",))
     for section in report.sections:
         sections.add_row(section.name, f"{section.address:#010x}", f"{section.bytes:,}")
-    layers = _table(
+    layers = table(
         "layer", "code B", "weights B", "tables B", right=("code B", "weights B", "tables B")
     )
     for layer in report.layers:
@@ -132,9 +131,9 @@ def built(report: FirmwareReport) -> RenderableType:
     )
 
 
-def profiled(report: ProfileReport) -> RenderableType:
+def profiled(report: "ProfileReport") -> RenderableType:
     """Cycles per layer."""
-    table = _table(
+    layers = table(
         "layer",
         "op",
         "kernel",
@@ -146,7 +145,7 @@ def profiled(report: ProfileReport) -> RenderableType:
     for item in report.layers:
         ratio = "" if item.cycles_per_mac is None else f"{item.cycles_per_mac:.2f}"
         macs = f"{item.macs:,}" if item.macs else ""
-        table.add_row(item.name, item.op, item.kernel, macs, f"{item.cycles:,}", ratio)
+        layers.add_row(item.name, item.op, item.kernel, macs, f"{item.cycles:,}", ratio)
     lines = [
         f"{report.core}: {report.cycles:,} cycles, {report.instructions:,} instructions, "
         f"{report.macs:,} MACs, {report.stack:,} B of stack",
@@ -154,10 +153,10 @@ def profiled(report: ProfileReport) -> RenderableType:
     ]
     if report.cycles_flash is not None:
         lines.append(f"estimate with the board's flash wait states: {report.cycles_flash:,} cycles")
-    return Group(table, "", *lines)
+    return Group(layers, "", *lines)
 
 
-def ran(report: RunReport) -> RenderableType:
+def ran(report: "RunReport") -> RenderableType:
     """One sentence, and cycles where the target's mean anything."""
     verdict = "every output byte as on the host"
     if report.mismatched_bytes:
@@ -177,7 +176,7 @@ def ran(report: RunReport) -> RenderableType:
     return Group(*lines)
 
 
-def trained(result: TrainResult) -> str:
+def trained(result: "TrainResult") -> str:
     return (
         f"{result.path}: {percent(result.accuracy)} on {result.samples:,} test samples, "
         f"{result.summary} ({result.seconds:.0f} s)"

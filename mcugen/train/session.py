@@ -79,7 +79,8 @@ def check(config: TrainConfig) -> None:
     for folder in (config.output.parent, config.checkpoint.parent if config.checkpoint else None):
         if folder is not None and not folder.is_dir():
             raise fail("train", "no such folder", got=str(folder))
-    for name, value in (("epochs", config.epochs), ("batch size", config.batch_size)):
+    counts = {"epochs": config.epochs, "batch size": config.batch_size, "limit": config.limit}
+    for name, value in counts.items():
         if value is not None and value < 1:
             raise fail("train", f"{name} below one", got=str(value))
     if config.batch_size < 2:
