@@ -54,5 +54,9 @@ def build(step: Step, core: Core) -> Recipe:
 
 
 KERNEL = Kernel(
-    "linear_blocked", "linear of integers by integers, several outputs at once", accepts, cost, build
+    "linear_blocked",
+    "linear of integers by integers, several outputs at once",
+    accepts,
+    cost,
+    build,
 )
