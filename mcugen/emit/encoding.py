@@ -29,7 +29,7 @@ def encode_input(tensor: Tensor, samples: np.ndarray) -> np.ndarray:
         raw = np.ascontiguousarray(packed, "<u4")
     else:
         raw = np.ascontiguousarray(samples, _NUMBERS[tensor.dtype])
-    return raw.reshape(count, -1).view(np.uint8)
+    return raw.view(np.uint8).reshape(count, tensor.bytes)
 
 
 def decode_output(tensor: Tensor, memory: np.ndarray) -> np.ndarray:

@@ -1,0 +1,352 @@
+"""Random programs over all ops, element types and epilogues, for comparing back ends.
+
+`random_program(seed)` is verified and the same on every machine; a failure is replayed by its seed.
+Sizes are small, shapes and intervals odd: single pixels, windows larger than the image, tails of a
+word, ends of 8, 16 and 32 bits.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from mcugen.errors import McugenError
+from mcugen.ir import Int, Node, Planes, Program, Source, TensorType, Value, ops, verify
+from mcugen.ir.program import Const, Meaning, constant
+from mcugen.ir.types import INT32_MAX, INT32_MIN, accumulator, spanning
+
+MOST_ELEMENTS = 1500
+MOST_MACS = 60_000
+_CHANNELS = (1, 2, 3, 4, 5, 8, 16, 31, 32, 33, 64, 65)
+_THRESHOLDS = (1, 1, 2, 3, 4, 5, 6, 7, 14, 15, 16, 22, 31, 63, 255)
+_MODULES = (
+    "conv1",
+    "features.0",
+    "fc",
+    "init",
+    "conv1_weights",
+    "a*/b",
+    "größe",
+    'q"\\',
+    "run",
+    "",
+)
+
+
+def random_program(seed: int) -> Program:
+    """A verified program of one to ten nodes."""
+    return _Writer(seed).program()
+
+
+def random_inputs(program: Program, n: int, seed: int) -> np.ndarray:
+    """At least `n` samples for `program`, as its interpreter takes them.
+
+    Among them: all at the interval's lower end, all at its upper end, and random mixes of both.
+    """
+    rng = np.random.default_rng([seed, 1])
+    kind = program.inputs[0].type
+    lo, hi = (kind.element.lo, kind.element.hi) if isinstance(kind.element, Int) else (-1, 1)
+    shape = kind.shape[1:]
+    ends = [np.full((1, *shape), lo), np.full((1, *shape), hi), rng.choice([lo, hi], (2, *shape))]
+    if isinstance(kind.element, Int):
+        ends.append(rng.integers(lo, hi, (max(1, n - 4), *shape), endpoint=True))
+    else:
+        ends.append(rng.choice([-1, 1], (max(1, n - 4), *shape)))
+    samples = np.concatenate(ends).astype(np.int64)
+    if isinstance(kind.element, Planes):
+        # The planes of a code are independent bits.
+        flipped = [
+            samples if k == 0 else rng.permutation(samples) for k in range(kind.element.count)
+        ]
+        return np.stack(flipped).astype(np.int8)
+    return samples
+
+
+def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    return shape[:axis] + shape[axis + 1 :]
+
+
+class _Writer:
+    """Appends random nodes; an op that the rules of the IR refuse is not appended."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.rng = np.random.default_rng([seed, 0])
+        self.consts: dict[str, Const] = {}
+        self.nodes: list[Node] = []
+        kind = self._input_type()
+        self.input = Value("%x", kind, self._meaning())
+        self.types: dict[str, TensorType] = {"%x": kind}
+
+    def program(self) -> Program:
+        last = "%x"
+        wanted = int(self.rng.integers(1, 8))
+        for _ in range(40):
+            if len(self.nodes) >= wanted:
+                break
+            last = self._step(last)
+        while not self.nodes:
+            planes = isinstance(self.input.type.element, Planes)
+            last = self._try(self._max_pool if planes else self._convert, last) or last
+        kind = self.types[last]
+        if len(kind.shape) == 2 and isinstance(kind.element, Int) and self._chance(0.15):
+            last = self._add(ops.ArgMax(last))
+        whole = Program(
+            f"p{self.seed}", "", (self.input,), tuple(self.consts.values()), tuple(self.nodes), last
+        )
+        return verify(whole.with_nodes(self._needed(last)))
+
+    def _needed(self, output: str) -> tuple[Node, ...]:
+        wanted, kept = {output}, []
+        for node in reversed(self.nodes):
+            if node.result.name in wanted:
+                wanted.update(node.op.operands)
+                kept.append(node)
+        return tuple(reversed(kept))
+
+    # Choices
+
+    def _chance(self, probability: float) -> bool:
+        return bool(self.rng.random() < probability)
+
+    def _between(self, low: int, high: int) -> int:
+        return int(self.rng.integers(low, high, endpoint=True))
+
+    def _pick(self, *items: object) -> object:
+        return items[int(self.rng.integers(len(items)))]
+
+    def _one_of(self, items: tuple[int, ...]) -> int:
+        return int(items[int(self.rng.integers(len(items)))])
+
+    def _interval(self) -> Int:
+        """An integer type of 1 to 16 bits, often with its full range."""
+        bits = self._one_of((1, 2, 3, 4, 4, 5, 7, 8, 8, 8, 8, 9, 12, 16))
+        whole = Int(bits, True, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+        if self._chance(0.5):
+            whole = Int(bits, False, 0, 2**bits - 1)
+        if self._chance(0.6):
+            return whole
+        lo, hi = sorted(self._between(whole.lo, whole.hi) for _ in range(2))
+        return Int(whole.bits, whole.signed, lo, hi)
+
+    def _input_type(self) -> TensorType:
+        channels = self._one_of(_CHANNELS)
+        shape: tuple[int, ...] = (1, channels)
+        if self._chance(0.8):
+            edge = max(1, min(9, int((MOST_ELEMENTS / channels) ** 0.5)))
+            shape = (1, self._between(1, edge), self._between(1, edge), channels)
+        if self._chance(0.2):
+            image = len(shape) == 4
+            return TensorType(shape, Planes(2 if image and self._chance(0.1) else 1))
+        return TensorType(shape, self._interval())
+
+    def _meaning(self) -> Meaning:
+        return Meaning((float(2.0 ** -self._between(0, 12)) * 1.5,), self._between(-3, 3))
+
+    # Building
+
+    def _const(self, data: np.ndarray, element: Int | Planes) -> str:
+        const = constant(f"c{len(self.consts)}", data, element)
+        self.consts[const.name] = const
+        self.types[const.name] = const.type
+        return const.name
+
+    def _integers(self, data: np.ndarray) -> str:
+        return self._const(data, spanning(int(data.min()), int(data.max())))
+
+    def _add(self, op: ops.Op) -> str:
+        env = ops.Env(self.types, {name: const.data for name, const in self.consts.items()})
+        kind = op.infer(env)
+        if kind.size > MOST_ELEMENTS or op.macs(env) > MOST_MACS:
+            raise McugenError("tests", ())
+        name = f"%{len(self.nodes)}"
+        source = None
+        if self._chance(0.5):
+            module = str(self._pick(*_MODULES))
+            source = Source(op.mnemonic, module, "net.py:7" if self._chance(0.5) else "")
+        self.nodes.append(Node(Value(name, kind, self._meaning(), source), op))
+        self.types[name] = kind
+        return name
+
+    def _try(self, make: Callable[[str], str], x: str) -> str | None:
+        nodes, types, consts = len(self.nodes), dict(self.types), dict(self.consts)
+        try:
+            return make(x)
+        except McugenError:
+            del self.nodes[nodes:]
+            self.types, self.consts = types, consts
+            return None
+
+    def _step(self, last: str) -> str:
+        """One more node, mostly behind `last`, with an epilogue where it leaves accumulators."""
+        x = last
+        if self._chance(0.2):
+            values = [name for name in self.types if name.startswith("%")]
+            x = str(self._pick(*values))
+        kind = self.types[x]
+        makers: list[Callable[[str], str]] = [self._linear]
+        if len(kind.shape) == 4:
+            makers += [self._max_pool] * 2 + [self._conv2d] * 6
+        if isinstance(kind.element, Int):
+            makers += [self._reshape, self._transpose, self._concat, self._convert]
+            makers += [self._sum_pool, self._sum_pool, self._pad, self._binary, self._binary]
+        made = self._try(makers[int(self.rng.integers(len(makers)))], x)
+        if made is None:
+            return last
+        wide = self.types[made].element
+        if isinstance(wide, Int) and wide.bits > 16 and self._chance(0.85):
+            return self._try(self._convert, made) or made
+        return made
+
+    # Ops
+
+    def _windowed(self, kind: TensorType, size: tuple[int, int], most_pad: int) -> dict[str, tuple]:
+        del kind
+        simple = self._chance(0.3)
+        pad = self._between(0, most_pad)
+        return {
+            "stride": (self._between(1, 3), self._between(1, 3)),
+            "dilation": (1, 1) if simple else (self._between(1, 2), self._between(1, 2)),
+            "padding": (pad,) * 4 if simple else tuple(self._between(0, pad) for _ in range(4)),
+        }
+
+    def _conv2d(self, x: str) -> str:
+        kind = self.types[x]
+        channels = kind.channels
+        divisors = [g for g in range(1, channels + 1) if channels % g == 0]
+        groups = self._one_of((1, 1, 1, channels, channels, self._one_of(tuple(divisors))))
+        out = groups * self._one_of((1, 1, 2, 3)) if groups > 1 else self._one_of(_CHANNELS)
+        size = (self._between(1, 4), self._between(1, 4))
+        w, zero = self._weights(kind, (out, *size, channels // groups))
+        shape = self._windowed(kind, size, 4)
+        return self._add(ops.Conv2d(x, w, groups=groups, x_zero=zero, **shape))
+
+    def _weights(self, kind: TensorType, shape: tuple[int, ...]) -> tuple[str, int]:
+        """Weights for a dense op, and the zero point of its input."""
+        if isinstance(kind.element, Planes):
+            return self._const(self.rng.choice([-1, 1], (1, *shape)), Planes(1)), 0
+        element = self._interval()
+        data = self.rng.integers(element.lo, element.hi, shape, endpoint=True)
+        zero = self._between(kind.element.lo, kind.element.hi) if self._chance(0.4) else 0
+        return self._const(data, element), zero
+
+    def _linear(self, x: str) -> str:
+        kind = self.types[x]
+        w, zero = self._weights(kind, (self._one_of(_CHANNELS), kind.size))
+        return self._add(ops.Linear(x, w, x_zero=zero))
+
+    def _max_pool(self, x: str) -> str:
+        window = (self._between(1, 3), self._between(1, 3))
+        return self._add(ops.MaxPool(x, window=window, **self._windowed(self.types[x], window, 1)))
+
+    def _sum_pool(self, x: str) -> str:
+        window = (self._between(1, 3), self._between(1, 3))
+        zero = self._between(-3, 3)
+        shape = self._windowed(self.types[x], window, 2)
+        return self._add(ops.SumPool(x, window=window, x_zero=zero, **shape))
+
+    def _pad(self, x: str) -> str:
+        padding = tuple(self._between(0, 2) for _ in range(4))
+        return self._add(ops.Pad(x, padding=padding, value=self._between(-3, 3)))
+
+    def _reshape(self, x: str) -> str:
+        kind = self.types[x]
+        shape = (1, kind.size)
+        if self._chance(0.4):
+            rows = self._one_of(tuple(n for n in range(1, 10) if kind.size % n == 0))
+            shape = (1, rows, 1, kind.size // rows)
+        return self._add(ops.Reshape(x, shape=shape))
+
+    def _transpose(self, x: str) -> str:
+        axes = self.rng.permutation(np.arange(1, len(self.types[x].shape)))
+        return self._add(ops.Transpose(x, perm=(0, *(int(axis) for axis in axes))))
+
+    def _concat(self, x: str) -> str:
+        kind = self.types[x]
+        axis = self._between(1, len(kind.shape) - 1)
+        fits = [
+            name
+            for name, other in self.types.items()
+            if name.startswith("%")
+            and isinstance(other.element, Int)
+            and len(other.shape) == len(kind.shape)
+            and _without(other.shape, axis) == _without(kind.shape, axis)
+        ]
+        others = [str(self._pick(*fits)) for _ in range(self._between(0, 2))]
+        return self._add(ops.Concat((x, *others), axis=axis))
+
+    def _binary(self, x: str) -> str:
+        kind = self.types[x]
+        same = [
+            name
+            for name, other in self.types.items()
+            if name.startswith("%") and isinstance(other.element, Int) and other.shape == kind.shape
+        ]
+        y = str(self._pick(*same))
+        zeros = {"x_zero": self._between(-9, 9), "y_zero": self._between(-9, 9)}
+        if self._chance(0.3):
+            return self._add(ops.Mul(x, y, **zeros))
+        factors = {"x_factor": self._between(-300, 300), "y_factor": self._between(-3, 3)}
+        return self._add(ops.Add(x, y, **zeros, **factors))
+
+    # Epilogues
+
+    def _convert(self, x: str) -> str:
+        kind = self.types[x].integer
+        makers = [self._requantize, self._threshold, self._threshold]
+        if kind.levels <= 700:
+            makers.append(self._lookup)
+        return makers[int(self.rng.integers(len(makers)))](x)
+
+    def _rows(self, x: str) -> int:
+        return self.types[x].channels if self._chance(0.5) else 1
+
+    def _requantize(self, x: str) -> str:
+        kind, target = self.types[x].integer, self._interval()
+        if self._chance(0.05):
+            target = Int(32, True, INT32_MIN, INT32_MAX)
+        bits = self._one_of((1, 4, 8, 15, 31))
+        multiplier = self.rng.integers(1, 2**bits, self._rows(x))
+        if self._chance(0.2):
+            multiplier = -multiplier
+        reach = max(abs(kind.lo), abs(kind.hi), 1) * int(np.abs(multiplier).max())
+        shift = max(0, min(62, reach.bit_length() - target.bits + self._between(-2, 1)))
+        half = (1 << shift) >> 1
+        middle = self._between(target.lo, target.hi) << shift
+        bias = np.array([half + (middle if self._chance(0.7) else 0) for _ in range(self._rows(x))])
+        return self._add(
+            ops.Requantize(
+                x,
+                self._integers(multiplier),
+                self._const(bias, Int(64, True, -(2**63), 2**63 - 1)),
+                shift=shift,
+                lo=target.lo,
+                hi=target.hi,
+            )
+        )
+
+    def _threshold(self, x: str) -> str:
+        kind = self.types[x].integer
+        rows, count = self._rows(x), self._one_of(_THRESHOLDS)
+        reach = kind.levels // 8 + 2
+        low, high = max(INT32_MIN, kind.lo - reach), min(INT32_MAX, kind.hi + reach)
+        table = np.sort(self.rng.integers(low, high, (rows, count), endpoint=True), axis=1)
+        directions = self.rng.choice([-1, 1], self.types[x].channels)
+        if self._chance(0.6):
+            directions = np.array([self._pick(1, 1, -1)])
+        elif rows == 1:
+            table = np.sort(np.abs(table), axis=1)
+        return self._add(
+            ops.Threshold(
+                x,
+                self._const(table, accumulator(INT32_MIN, INT32_MAX)),
+                self._const(directions.astype(np.int64), Int(2, True, -1, 1)),
+                lo=0 if count == 1 else self._one_of((0, 0, -8, 3)),
+                planes=int(count == 1 and self._chance(0.7)),
+            )
+        )
+
+    def _lookup(self, x: str) -> str:
+        kind, target = self.types[x].integer, self._interval()
+        shape = (self._rows(x), kind.levels)
+        table = self.rng.integers(target.lo, target.hi, shape, endpoint=True)
+        return self._add(ops.Lookup(x, self._const(table, target)))
