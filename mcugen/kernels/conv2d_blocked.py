@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mcugen.ir import ops
 from mcugen.kernels.base import Kernel, Recipe
-from mcugen.kernels.blocked import Blocks, blocks, interleaved, lanes_on
+from mcugen.kernels.blocked import LANES, Blocks, blocks, interleaved
 from mcugen.kernels.constants import numbers
 from mcugen.kernels.epilogue import epilogue_of
 from mcugen.kernels.initial import Start, centred, start
@@ -31,12 +31,13 @@ class Context:
 
 
 def accepts(step: Step, core: Core) -> bool:
+    del core
     if not step.main_is(ops.Conv2d) or not step.reads_integers:
         return False
     op = step.op
     assert isinstance(op, ops.Conv2d)
     run = op.groups == 1 and geometry(step, _window(step)).row_is_run
-    return run and step.accumulator.channels >= lanes_on(core)
+    return run and step.accumulator.channels >= LANES
 
 
 def _window(step: Step) -> tuple[int, int]:
@@ -53,6 +54,7 @@ def cost(step: Step, core: Core) -> int:
 
 
 def build(step: Step, core: Core) -> Recipe:
+    del core
     op = step.op
     assert isinstance(op, ops.Conv2d)
     weights = step.env.data(op.w)
@@ -60,13 +62,13 @@ def build(step: Step, core: Core) -> Recipe:
     window = geometry(step, (height, width))
     rows = weights.reshape(out, -1)
     layout = "[block of outputs][row][column][input][output], then [output][row][column][input]"
-    packed = numbers("weights", interleaved(rows, lanes_on(core)), "weights", layout)
+    packed = numbers("weights", interleaved(rows), "weights", layout)
     begin = start(step, rows, op.x_zero, window.clipped)
     context = Context(
         geometry=window,
         channels_in=step.inputs[0].type.channels,
         channels_out=out,
-        blocks=blocks(out, core),
+        blocks=blocks(out),
         row_taps=width * depth,
         weight_c=packed.c.name,
         element=centred("source[i]", begin.zero),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from mcugen.ir import ops
 from mcugen.kernels.base import Kernel, Recipe
-from mcugen.kernels.blocked import Blocks, blocks, interleaved, lanes_on
+from mcugen.kernels.blocked import LANES, Blocks, blocks, interleaved
 from mcugen.kernels.constants import numbers
 from mcugen.kernels.epilogue import epilogue_of
 from mcugen.kernels.initial import Start, centred, start
@@ -23,8 +23,9 @@ class Context:
 
 
 def accepts(step: Step, core: Core) -> bool:
+    del core
     whole = step.main_is(ops.Linear) and step.reads_integers
-    return whole and step.accumulator.channels >= lanes_on(core)
+    return whole and step.accumulator.channels >= LANES
 
 
 def cost(step: Step, core: Core) -> int:
@@ -34,17 +35,18 @@ def cost(step: Step, core: Core) -> int:
 
 
 def build(step: Step, core: Core) -> Recipe:
+    del core
     op = step.op
     assert isinstance(op, ops.Linear)
     weights = step.env.data(op.w)
     outputs, inputs = weights.shape
     layout = "[block of outputs][input][output], then [output][input]"
-    packed = numbers("weights", interleaved(weights, lanes_on(core)), "weights", layout)
+    packed = numbers("weights", interleaved(weights), "weights", layout)
     begin = start(step, weights, op.x_zero, optional=False)
     context = Context(
         inputs=inputs,
         outputs=outputs,
-        blocks=blocks(outputs, core),
+        blocks=blocks(outputs),
         weight_c=packed.c.name,
         element=centred("in[i]", begin.zero),
         start=begin,
