@@ -355,26 +355,27 @@ def _exit_code(arguments: list[str], debug: bool) -> int:
     """Run a command; what goes wrong is worded on stderr."""
     try:
         return int(app(arguments, prog_name="mcugen", standalone_mode=False) or 0)
-    except McugenError as error:
-        words = str(error)
-    except _UsageError as error:
-        words = _usage(error)
     except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except OSError as error:
-        where = f" '{os.fsdecode(error.filename)}'" if error.filename else ""
-        words = f"error: cannot use{where}: {error.strerror or error}"
-    except MemoryError:
-        words = "error: not enough memory"
     except Exception as error:
-        words = (
-            f"error: internal fault: {type(error).__name__}: {error}\n"
-            "  help: run again with --debug and report what it prints"
-        )
-    if debug:
-        traceback.print_exc()
-    console.say(words)
-    return WRONG_INPUT
+        if debug:
+            traceback.print_exc()
+        console.say(_worded(error))
+        return WRONG_INPUT
+
+
+def _worded(error: Exception) -> str:
+    if isinstance(error, McugenError):
+        return str(error)
+    if isinstance(error, _UsageError):
+        return _usage(error)
+    if isinstance(error, OSError) and error.strerror:
+        where = f" '{os.fsdecode(error.filename)}'" if error.filename else ""
+        return f"error: cannot use{where}: {error.strerror}"
+    return (
+        f"error: internal fault: {type(error).__name__}: {error}\n"
+        "  help: run again with --debug and report what it prints"
+    )
 
 
 def _usage(error: Any) -> str:

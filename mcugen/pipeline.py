@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mcugen import tools
 from mcugen.build.fits import check_fits
 from mcugen.emit import Emitted, emit, write
 from mcugen.emit.manifest import Manifest, read_generated
@@ -145,17 +146,19 @@ def run(folder: Path, board: Board, port: str | None, test: "DataSet") -> "RunRe
     """The model on a board (`port`) or in QEMU (None), compared with the host's C.
 
     Raises:
-        McugenError: no image, another model on the board, a line that does not answer.
+        McugenError: no image, another model on the board, a line that does not answer, gcc or
+            QEMU missing.
     """
     from mcugen.build.firmware import image_path
     from mcugen.emit.encoding import encode_input
     from mcugen.report.console import progress
     from mcugen.run.compare import compare
     from mcugen.run.host import HostModel
-    from mcugen.run.qemu import open_qemu
+    from mcugen.run.qemu import PROGRAM, open_qemu
     from mcugen.run.serial import open_board
     from mcugen.run.target import run_on
 
+    tools.require("gcc", *([PROGRAM] if port is None else []))
     manifest = read_generated(folder)
     levels = _levels(manifest, test.x)
     expected = HostModel(folder).run_batch(levels)
