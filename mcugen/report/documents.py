@@ -8,6 +8,7 @@ from mcugen.ir.program import Program
 
 if TYPE_CHECKING:  # a command imports its own work only
     from mcugen.build.firmware import FirmwareReport
+    from mcugen.build.stack import StackBound
     from mcugen.check import CheckReport
     from mcugen.profile.profile import ProfileReport
     from mcugen.run.compare import RunReport
@@ -46,6 +47,8 @@ def generated(manifest: Manifest) -> Document:
             "arena": manifest.ram.arena,
             "lower_bound": manifest.ram.lower_bound,
             "context": manifest.ram.context,
+            "peak_layer": manifest.ram.peak_layer,
+            "peak": [item.model_dump() for item in manifest.ram.peak],
         },
         "layers": [_layer(layer) for layer in manifest.layers],
     }
@@ -90,9 +93,14 @@ def built(report: "FirmwareReport") -> Document:
     del document["stack"], document["model_stack"]
     return {
         **document,
-        "stack": {"image": asdict(report.stack), "model": asdict(report.model_stack)},
+        "stack": {"image": _stack(report.stack), "model": _stack(report.model_stack)},
         "fits": report.fits,
     }
+
+
+def _stack(bound: "StackBound") -> Document:
+    path = [{"function": function, "bytes": frame} for function, frame in bound.path]
+    return {"bytes": bound.bytes, "path": path}
 
 
 def ran(report: "RunReport") -> Document:
