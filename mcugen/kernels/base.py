@@ -34,6 +34,11 @@ class Recipe:
     helpers: frozenset[str] = frozenset()
     """Shared functions of templates/helpers/ that the kernel calls."""
 
+    @property
+    def all_helpers(self) -> frozenset[str]:
+        """Those that its epilogue calls included."""
+        return self.helpers | (self.epilogue.helpers if self.epilogue else frozenset())
+
 
 @dataclass(frozen=True)
 class Kernel:

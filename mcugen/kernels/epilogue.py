@@ -31,6 +31,8 @@ class Epilogue:
     per_channel: bool
     constants: tuple[Constant, ...]
     context: object
+    helpers: frozenset[str] = frozenset()
+    """Shared functions of templates/helpers/ that it calls."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Affine:
     """Context of templates/epilogues/requantize.c.j2."""
 
     sum_c: str
+    wide: bool
+    """The product is formed in 64 bits."""
     multiplier: str | None
     """The number as C; None where there is one per channel, in a table."""
     bias: str | None
@@ -131,14 +135,17 @@ def _requantize(step: Step, op: ops.Op) -> Epilogue:
         for suffix, data in (("multiplier", multiplier), ("bias", bias))
         if data.size > 1
     ]
+    wide = not _fit(*products, *biases, *sums)
     context = Affine(
-        sum_c="int32_t" if _fit(*products, *biases, *sums) else "int64_t",
+        sum_c="int64_t" if wide else "int32_t",
+        wide=wide,
         multiplier=literal(int(multiplier[0])) if multiplier.size == 1 else None,
         bias=literal(int(bias[0])) if bias.size == 1 else None,
         shift=op.shift,
         clamp=clamp,
     )
-    return Epilogue("requantize", _returns(step), per_channel, tuple(constants), context)
+    helpers = frozenset({"product"} if wide else ())
+    return Epilogue("requantize", _returns(step), per_channel, tuple(constants), context, helpers)
 
 
 def _fit(*values: int) -> bool:
@@ -180,7 +187,7 @@ def _threshold(step: Step, op: ops.Op) -> Epilogue:
         row=_row(rows, count, listed),
         value=_directed(same_way, int(direction[0])),
         in_sequence=tuple(
-            element or f"(int32_t)threshold[{i}]" for i, element in enumerate(elements) if listed
+            element or f"threshold[{i}]" for i, element in enumerate(elements) if listed
         ),
         halvings=() if listed else _halvings(count),
         result=f"{literal(op.lo)} + (int32_t)passed" if op.lo else "passed",
@@ -218,9 +225,9 @@ def _halvings(count: int) -> tuple[Halving, ...]:
     steps = []
     while count > 1:
         half = count // 2
-        steps.append(Halving(half, f"(int32_t)threshold[passed + {half - 1}u]"))
+        steps.append(Halving(half, f"threshold[passed + {half - 1}u]"))
         count -= half
-    return (*steps, Halving(1, "(int32_t)threshold[passed]"))
+    return (*steps, Halving(1, "threshold[passed]"))
 
 
 def _lookup(step: Step, op: ops.Op) -> Epilogue:

@@ -116,7 +116,7 @@ def build_plan(program: Program, core: Core, name: str) -> EmitPlan:
         input=_endpoint(program, fused, arena, program.inputs[0].name),
         output=_endpoint(program, fused, arena, program.output),
         layers=layers,
-        helpers=tuple(sorted(set[str]().union(*(item.recipe.helpers for item in chosen)))),
+        helpers=tuple(sorted(set[str]().union(*(item.recipe.all_helpers for item in chosen)))),
         arena_bytes=arena.bytes,
         lower_bound=arena.lower_bound,
         peak_layer=layers[arena.peak_step].name if at_peak else None,

@@ -26,11 +26,16 @@ INTEGERS_ASSERT(arena_is_whole_words, (INTEGERS_ARENA_BYTES % 4u) == 0u);
 INTEGERS_ASSERT(little_endian, __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
 #endif
 
-/* A layer stays a function of its own, so that its symbol marks it in the program. */
+/* A layer stays a function of its own, called whatever the compiler knows about it, so that its
+ * symbol marks it in the program. */
 #if defined(__clang__)
 #define INTEGERS_LAYER_FUNCTION static __attribute__((noinline)) MODEL_FAST_CODE
 #elif defined(__GNUC__)
+#if __GNUC__ >= 8
+#define INTEGERS_LAYER_FUNCTION static __attribute__((noipa)) MODEL_FAST_CODE
+#else
 #define INTEGERS_LAYER_FUNCTION static __attribute__((noinline, noclone, no_icf)) MODEL_FAST_CODE
+#endif
 #else
 #define INTEGERS_LAYER_FUNCTION static MODEL_FAST_CODE
 #endif
@@ -82,9 +87,9 @@ static inline uint8_t integers_conv1_epilogue(int32_t acc, uint32_t channel)
     const int32_t value = acc;
     const int16_t *const threshold = integers_conv1_thresholds + channel * 3u;
     uint32_t passed = 0u;
-    passed += 1u & ~(uint32_t)((value - (int32_t)threshold[0]) >> 31);
-    passed += 1u & ~(uint32_t)((value - (int32_t)threshold[1]) >> 31);
-    passed += 1u & ~(uint32_t)((value - (int32_t)threshold[2]) >> 31);
+    passed += 1u & ((((uint32_t)value - (uint32_t)threshold[0]) >> 31) - 1u);
+    passed += 1u & ((((uint32_t)value - (uint32_t)threshold[1]) >> 31) - 1u);
+    passed += 1u & ((((uint32_t)value - (uint32_t)threshold[2]) >> 31) - 1u);
     return (uint8_t)(passed);
 }
 
@@ -138,8 +143,8 @@ INTEGERS_LAYER_FUNCTION void integers_pool(const uint8_t *in, uint8_t *out)
                     const int32_t row = (top + ky) * 6;
                     for (int32_t kx = 0; kx < 2; kx++) {
                         const int32_t value = source[(row + left + kx) * 2];
-                        const int32_t above = value - largest;
-                        largest += above & ~(above >> 31);
+                        const uint32_t above = (uint32_t)value - (uint32_t)largest;
+                        largest += (int32_t)(above & ((above >> 31) - 1u));
                     }
                 }
                 *out = (uint8_t)largest;

@@ -26,11 +26,16 @@ PLANES_ASSERT(arena_is_whole_words, (PLANES_ARENA_BYTES % 4u) == 0u);
 PLANES_ASSERT(little_endian, __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
 #endif
 
-/* A layer stays a function of its own, so that its symbol marks it in the program. */
+/* A layer stays a function of its own, called whatever the compiler knows about it, so that its
+ * symbol marks it in the program. */
 #if defined(__clang__)
 #define PLANES_LAYER_FUNCTION static __attribute__((noinline)) MODEL_FAST_CODE
 #elif defined(__GNUC__)
+#if __GNUC__ >= 8
+#define PLANES_LAYER_FUNCTION static __attribute__((noipa)) MODEL_FAST_CODE
+#else
 #define PLANES_LAYER_FUNCTION static __attribute__((noinline, noclone, no_icf)) MODEL_FAST_CODE
+#endif
 #else
 #define PLANES_LAYER_FUNCTION static MODEL_FAST_CODE
 #endif
@@ -74,7 +79,7 @@ static inline uint32_t planes_threshold_epilogue(int32_t acc, uint32_t channel)
     const int32_t value = acc * planes_threshold_direction[channel];
     const int8_t *const threshold = planes_threshold_thresholds + channel;
     uint32_t passed = 0u;
-    passed += 1u & ~(uint32_t)((value - (int32_t)threshold[0]) >> 31);
+    passed += 1u & ((((uint32_t)value - (uint32_t)threshold[0]) >> 31) - 1u);
     return (uint32_t)(passed);
 }
 
@@ -110,7 +115,7 @@ static inline uint32_t planes_conv_epilogue(int32_t acc, uint32_t channel)
     const int32_t value = acc;
     uint32_t passed = 0u;
     (void)channel;
-    passed += 1u & ~(uint32_t)((value - 0) >> 31);
+    passed += 1u & ((((uint32_t)value - (uint32_t)0) >> 31) - 1u);
     return (uint32_t)(passed);
 }
 
@@ -191,9 +196,9 @@ PLANES_LAYER_FUNCTION void planes_argmax(const int32_t *restrict in, int32_t *re
     int32_t index = 0;
     for (int32_t i = 1; i < 4; i++) {
         const int32_t value = in[i];
-        const int32_t larger = (best - value) >> 31;
-        best += (value - best) & larger;
-        index += (i - index) & larger;
+        const uint32_t larger = 0u - (((uint32_t)best - (uint32_t)value) >> 31);
+        best += (int32_t)(((uint32_t)value - (uint32_t)best) & larger);
+        index += (int32_t)((uint32_t)(i - index) & larger);
     }
     out[0] = index;
 }

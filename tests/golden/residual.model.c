@@ -26,11 +26,16 @@ RESIDUAL_ASSERT(arena_is_whole_words, (RESIDUAL_ARENA_BYTES % 4u) == 0u);
 RESIDUAL_ASSERT(little_endian, __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
 #endif
 
-/* A layer stays a function of its own, so that its symbol marks it in the program. */
+/* A layer stays a function of its own, called whatever the compiler knows about it, so that its
+ * symbol marks it in the program. */
 #if defined(__clang__)
 #define RESIDUAL_LAYER_FUNCTION static __attribute__((noinline)) MODEL_FAST_CODE
 #elif defined(__GNUC__)
+#if __GNUC__ >= 8
+#define RESIDUAL_LAYER_FUNCTION static __attribute__((noipa)) MODEL_FAST_CODE
+#else
 #define RESIDUAL_LAYER_FUNCTION static __attribute__((noinline, noclone, no_icf)) MODEL_FAST_CODE
+#endif
 #else
 #define RESIDUAL_LAYER_FUNCTION static MODEL_FAST_CODE
 #endif
@@ -42,6 +47,23 @@ void MODEL_LAYER_HOOK(uint32_t layer);
 #else
 #define RESIDUAL_LAYER(index) ((void)0)
 #endif
+
+/* The product of two 32-bit numbers in 64 bits. Where no instruction forms it, four halves do: the
+ * compiler's own routine branches on what it multiplies. */
+static inline int64_t residual_product(int32_t a, int32_t b)
+{
+#ifdef __ARM_ARCH_6M__
+    const uint32_t a_low = (uint32_t)a & 0xFFFFu;
+    const uint32_t b_low = (uint32_t)b & 0xFFFFu;
+    const int32_t a_high = a >> 16;
+    const int32_t b_high = b >> 16;
+    const int64_t middle = (int64_t)(a_high * (int32_t)b_low) + ((int32_t)a_low * b_high);
+    const int64_t high = a_high * b_high;
+    return (high * 0x100000000) + (middle * 0x10000) + (int64_t)(a_low * b_low);
+#else
+    return (int64_t)a * b;
+#endif
+}
 
 /* First tap of a window that begins at `origin` to lie at or behind the image's first position. */
 static inline int32_t residual_tap_begin(int32_t origin, int32_t dilation, int32_t size)
@@ -80,9 +102,10 @@ static const int32_t residual_dw_multiplier[3] MODEL_WEIGHTS_SECTION = {
 
 static inline int8_t residual_dw_epilogue(int32_t acc, uint32_t channel)
 {
-    const int64_t multiplier = residual_dw_multiplier[channel];
+    const int32_t multiplier = residual_dw_multiplier[channel];
     const int64_t bias = 343597383680;
-    int32_t value = (int32_t)((acc * multiplier + bias) >> 37);
+    const int64_t product = residual_product(acc, multiplier);
+    int32_t value = (int32_t)((product + bias) >> 37);
     return (int8_t)value;
 }
 
@@ -126,12 +149,13 @@ static inline int8_t residual_skip_epilogue(int32_t acc, uint32_t channel)
 {
     const int32_t multiplier = 1;
     const int32_t bias = 4;
-    int32_t value = (int32_t)((acc * multiplier + bias) >> 3);
+    const int32_t product = acc * multiplier;
+    int32_t value = (int32_t)((product + bias) >> 3);
     (void)channel;
-    const int32_t above = value - (-8);
-    value = (-8) + (above & ~(above >> 31));
-    const int32_t below = 7 - value;
-    value = 7 - (below & ~(below >> 31));
+    const uint32_t above = (uint32_t)value - (uint32_t)(-8);
+    value = (-8) + (int32_t)(above & ((above >> 31) - 1u));
+    const uint32_t below = (uint32_t)7 - (uint32_t)value;
+    value = 7 - (int32_t)(below & ((below >> 31) - 1u));
     return (int8_t)value;
 }
 
