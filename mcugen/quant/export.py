@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mcugen.errors import McugenError, fail
 from mcugen.quant import ops as _ops  # noqa: F401 - registers the ops that the graph names
-from mcugen.quant.apply import snap_weights_
+from mcugen.quant.weights import snap_weights_
 
 
 def export(model: nn.Module, example_input: Tensor, path: str | os.PathLike[str]) -> Path:

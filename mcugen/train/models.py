@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from mcugen.errors import fail
-from mcugen.quant import Add
 
 Shape = tuple[int, int, int]  # channels, height, width
 Activation = Callable[[str], nn.Module]
@@ -143,12 +142,11 @@ class _Residual(nn.Module):
             self.shortcut = nn.Sequential(
                 nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out)
             )
-        self.add = Add()
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.act1(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
-        total: Tensor = self.add(self.shortcut(x), y)
+        total: Tensor = self.shortcut(x) + y
         return total
 
 

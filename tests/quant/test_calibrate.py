@@ -5,25 +5,24 @@ import torch
 from torch import nn
 
 from mcugen.errors import McugenError
-from mcugen.quant import Add, LayerGrids, Uniform, calibrate, quantize_
-from mcugen.quant.quantizer import AffineQuantizer, BasisQuantizer, Quantizer
+from mcugen.quant import LayerGrids, Uniform, calibrate, quantize_
+from mcugen.quant.quantizer import BasisQuantizer, Quantizer
 
 
 class Residual(nn.Module):
-    """conv → relu → (conv beside identity) → add → relu → pool → linear."""
+    """conv → relu → (conv beside identity) → + → relu → pool → linear."""
 
     def __init__(self):
         super().__init__()
         self.stem = nn.Conv2d(1, 4, 3, padding=1)
         self.relu = nn.ReLU()
         self.conv = nn.Conv2d(4, 4, 3, padding=1)
-        self.add = Add()
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(4, 3)
 
     def forward(self, x):
         x = self.relu(self.stem(x))
-        x = self.relu(self.add(x, self.conv(x)))
+        x = self.relu(x + self.conv(x))
         return self.fc(torch.flatten(self.pool(x), 1))
 
 
@@ -32,20 +31,23 @@ def _seed():
     torch.manual_seed(0)
 
 
-def operands(module):
-    return list(module.operand_quantizers)
+def quantizers(model):
+    """Type and number of levels of each activation quantizer, by name."""
+    return {name: q.grid.count for name, q in model.activation_quantizers.named().items()}
 
 
 def test_quantizers_that_see_one_tensor_become_one_and_gridded_tensors_get_none():
     model = quantize_(Residual())
     calibrate(model, [torch.rand(8, 1, 6, 6)])
-    assert isinstance(operands(model.stem)[0], nn.Identity)  # the input quantizer did it
-    shared, own = operands(model.add)
-    assert operands(model.conv)[0] is shared
-    assert isinstance(own, AffineQuantizer)
-    assert own is not shared
-    assert isinstance(operands(model.pool)[0], AffineQuantizer)
-    assert isinstance(operands(model.fc)[0], AffineQuantizer)  # an average leaves the grid
+    assert list(quantizers(model)) == [
+        "input",  # for the stem too
+        "conv_conv2d",  # of the sum too
+        "add",
+        "pool_adaptive_avg_pool2d",
+        "fc_linear",  # an average leaves the grid
+    ]
+    assert str(model.activation_quantizers.plan[2]) == "add"
+    assert model.activation_quantizers.plan[2].operands == (("conv_conv2d",), ("add",))
 
 
 def test_a_grid_survives_pool_flatten_and_dropout_but_fewer_levels_are_quantized_again():
@@ -62,7 +64,8 @@ def test_a_sequential_quantizes_its_input_first_and_its_scores_never():
     model = quantize_(nn.Sequential(nn.Linear(4, 3)))
     calibrate(model, [torch.rand(4, 4)])
     x = torch.rand(2, 4)
-    first, linear = model
+    linear, holder = model
+    first = holder.named()["input"]
     pixels = torch.floor(x * 255 + 0.5) / 255
     torch.testing.assert_close(model(x), nn.functional.linear(pixels, linear.weight, linear.bias))
     assert (first.lo, first.hi, first.zero_point.item()) == (0, 255, 0)
@@ -77,23 +80,33 @@ def test_skip_and_overrides():
         overrides={"conv": LayerGrids(Uniform(bits=1), Uniform(bits=1))},
     )
     calibrate(model, [torch.rand(8, 1, 6, 6)])
-    assert not hasattr(model.fc, "operand_quantizers")
-    assert isinstance(operands(model.conv)[0], BasisQuantizer)
-    assert isinstance(operands(model.add)[0], AffineQuantizer)
+    assert quantizers(model) == {
+        "input": 256,
+        "conv_conv2d": 256,  # what the sum wants
+        "conv_conv2d_2": 2,  # behind it
+        "add": 256,
+        "pool_adaptive_avg_pool2d": 256,
+    }
+    assert model.activation_quantizers.plan[1].operands[0] == ("conv_conv2d", "conv_conv2d_2")
+    assert isinstance(model.activation_quantizers.named()["conv_conv2d_2"], BasisQuantizer)
 
 
 def test_binary_activations_leave_adds_and_average_pools_at_eight_bits():
     model = quantize_(Residual(), Uniform(bits=1), Uniform(bits=1))
     calibrate(model, [torch.rand(8, 1, 6, 6)])
-    assert [q.hi for q in operands(model.add)] == [255, 255]
-    assert isinstance(operands(model.conv)[0], BasisQuantizer)
+    assert model.activation_quantizers.plan[2].operands == (("conv_conv2d",), ("add",))
+    assert quantizers(model)["conv_conv2d"] == quantizers(model)["add"] == 256
+    assert quantizers(model)["conv_conv2d_2"] == quantizers(model)["fc_linear"] == 2
 
 
 def test_names_that_do_not_exist_and_quantizing_twice():
     with pytest.raises(McugenError, match="no layer of this name"):
         quantize_(Residual(), skip=["nowhere"])
     with pytest.raises(McugenError, match="no layer of this name"):
-        quantize_(Residual(), overrides={"relu": LayerGrids()})
+        quantize_(Residual(), overrides={"nowhere": LayerGrids()})
+    model = quantize_(Residual(), overrides={"relu": LayerGrids()})
+    with pytest.raises(McugenError, match="nothing here has an operand"):
+        calibrate(model, [torch.rand(2, 1, 6, 6)])
     with pytest.raises(McugenError, match="quantized already"):
         quantize_(quantize_(Residual()))
 
@@ -139,7 +152,7 @@ def test_no_data_and_layers_out_of_reach():
 def lone_quantizer(x, **options):
     model = quantize_(nn.Sequential(nn.ReLU(), nn.Linear(x.shape[1], 2)), input_range=None)
     calibrate(model, [x], **options)
-    return model.input_quantizer
+    return model.activation_quantizers.named()["input"]
 
 
 @pytest.mark.parametrize("search", [False, True])
@@ -185,5 +198,5 @@ def test_per_channel_activations():
         nn.Sequential(nn.Conv2d(2, 3, 1), nn.ReLU(), nn.Conv2d(3, 1, 1)), activation=grid
     )
     calibrate(model, [torch.rand(4, 2, 3, 3)])
-    assert [tuple(q.scale.shape) for q in operands(list(model)[3])] == [(3,)]
+    assert model.activation_quantizers.named()["2_conv2d"].scale.shape == (3,)
     model(torch.rand(1, 2, 3, 3))
