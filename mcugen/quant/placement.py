@@ -52,21 +52,26 @@ class _Use:
     wish: Wish
     before: OnGrid | None = None
 
+    @property
+    def inherited(self) -> OnGrid | None:
+        """The grid that the tensor has from one that it was taken from."""
+        return None if self.before is self.group else self.before
+
     def settle_wish(self) -> None:
         """Tells the group what is wished of it."""
-        if self.before is None or self.before is self.group:
+        if self.inherited is None:
             self.group.wishes.append(self.wish)
 
-    def settle_gridded(self) -> None:
-        """Where the tensor comes on another tensor's grid, and that one has too many levels."""
-        other = self.before is not None and self.before is not self.group
-        if other and self.before and not self.wish.met_by(self.before.grid):
+    def settle_inherited(self) -> None:
+        """The same where there is a grid, now that it is decided, and it has too many levels."""
+        inherited = self.inherited
+        if inherited is not None and not self.wish.met_by(inherited.grid):
             self.group.wishes.append(self.wish)
             self.before = None
 
     def chain(self, holder: ActivationQuantizers) -> Chain:
         """Names of the quantizers for this use; the group's are made when first used."""
-        if self.before is not None and self.before is not self.group:
+        if self.inherited is not None:
             return ()
         wide, own = self.group.grid, self.wish.grid
         grids = [] if self.before is self.group else [wide]
@@ -215,7 +220,7 @@ def _quantize_bare_weights(model: nn.Module, wishes: Wishes, weights: dict[Tenso
 def _plan(holder: ActivationQuantizers, calls: Sequence[_Seen]) -> tuple[Site, ...]:
     uses = [use for seen in calls for use in (*seen.operands, seen.result) if use is not None]
     for use in uses:
-        use.settle_gridded()
+        use.settle_inherited()
     return tuple(
         replace(
             seen.site,

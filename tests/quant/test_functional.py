@@ -10,7 +10,7 @@ from torch.nn import functional
 import mcugen
 from mcugen.errors import McugenError
 from mcugen.quant import LayerGrids, Uniform, calibrate, quantize_
-from tests.frontend.lowering import assert_agrees, randomize_norms
+from tests.frontend.lowering import Binarize, Quantize, assert_agrees, randomize_norms
 
 SHAPE = (3, 8, 8)
 X = torch.rand(32, *SHAPE, generator=torch.Generator().manual_seed(3))
@@ -274,7 +274,9 @@ def test_numbers_constants_and_what_is_on_a_grid_get_none():
 
         def forward(self, x):
             parts = functional.pad(x, (1, 1, 1, 1)).permute(0, 1, 3, 2).chunk(3, dim=1)
-            x = torch.cat([*parts, functional.dropout(functional.pad(x, (1, 1, 1, 1)), training=False)], 1)
+            x = torch.cat(
+                [*parts, functional.dropout(functional.pad(x, (1, 1, 1, 1)), training=False)], 1
+            )
             y = self.conv(x) * 0.5 + 1
             return 1 - y / 2 + torch.exp(self.table).mean() * torch.rand(1)
 
@@ -304,6 +306,77 @@ def test_a_tensor_changed_in_place_has_its_new_value_afterwards():
         y = q["add"](conv(x)) + x
         want = q["conv_conv2d"](y) * q["mul"](conv(q["conv_conv2d"](y)))
         torch.testing.assert_close(model(X), want)
+
+
+def test_names_of_modules_stand_for_the_calls_in_their_code():
+    skip = {"layer1.0", "layer2.0.conv1"}
+    own = {"layer1.1": LayerGrids(activation=Uniform(bits=3))}
+    model = quantize_(ResNet(), skip=skip, overrides=own)
+    calibrate(model, [X])
+    named = model.activation_quantizers.named()
+    plan = {str(site): site.operands for site in model.activation_quantizers.plan}
+    assert plan["add in 'layer1.0'"] == ((), ())
+    assert plan["conv2d in 'layer2.0.conv1'"] == ((), ())
+    out, identity = plan["add in 'layer1.1'"]
+    assert [named[name].grid.count for name in out] == [8]
+    assert [named[name].grid.count for name in identity] == [256, 8]  # a convolution reads it too
+
+
+def test_a_module_called_twice_has_a_quantizer_for_each_call():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 3, 1)
+            self.norm = nn.BatchNorm2d(3)
+
+        def forward(self, x):
+            for _ in range(3):
+                x = self.norm(self.conv(x))
+            return x
+
+    model = quantize_(Net())
+    calibrate(model, [X])
+    assert list(model.activation_quantizers.named()) == ["input", "conv_conv2d", "conv_conv2d_2"]
+
+
+def test_a_quantizer_that_the_model_has_itself_is_enough(tmp_path):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.head = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 4)
+            self.grid, self.sign = Quantize(0.05, 128, 0, 255), Binarize(0.5)
+
+        def forward(self, x):
+            x = self.grid(self.conv(x))
+            x = functional.max_pool2d(x, 2)
+            return self.head(self.sign(x)).flatten(1)
+
+    model = quantize_(Net())
+    calibrate(model, [X])
+    assert list(model.activation_quantizers.named()) == ["input"]
+    assert_agrees(model, SHAPE, tmp_path)
+
+
+def test_a_quantized_model_inside_another_lowers(tmp_path):
+    assert_agrees(nn.Sequential(trained(MobileNet()), nn.Softmax(1)), SHAPE, tmp_path)
+
+
+def test_weights_of_functions_are_checked_and_computed_ones_left_alone():
+    model = Bare()
+    with torch.no_grad():
+        model.kernel[0, 0, 0, 0] = torch.nan
+    quantize_(model)
+    with pytest.raises(McugenError, match="NaN or infinite") as caught:
+        calibrate(model, [X.where(X > 2, 0)])
+    assert caught.value.faults[0].at
+
+    class Standardized(nn.Conv2d):
+        def forward(self, x):
+            return functional.conv2d(x, self.weight - self.weight.mean(), self.bias)
+
+    model = quantize_(Standardized(3, 4, 1))
+    calibrate(model, [X])
+    assert list(model.activation_quantizers.named()) == ["input"]
 
 
 def test_other_calls_than_in_calibration_are_refused():
