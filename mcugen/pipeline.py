@@ -129,8 +129,10 @@ def check(model: Model, test: "DataSet", layers: bool) -> "CheckReport":
 def build(folder: Path, board: Board) -> "FirmwareReport":
     """The firmware image of a generated model."""
     from mcugen.build.firmware import build_firmware
+    from mcugen.report.console import working
 
-    return build_firmware(folder, board)
+    with working(f"building for {board.name}"):
+        return build_firmware(folder, board)
 
 
 def _levels(manifest: Manifest, x: np.ndarray) -> np.ndarray:
@@ -184,9 +186,11 @@ def cycles(
     from mcugen.emit.encoding import encode_input
     from mcugen.profile.flash import flash_model
     from mcugen.profile.profile import profile
+    from mcugen.report.console import working
     from mcugen.target.cores import core_named
 
     manifest = read_generated(folder)
     inputs = None if test is None else encode_input(manifest.input, _levels(manifest, test.x))
     flash = flash_model(board.memory.flash) if board else None
-    return profile(folder, core or core_named(manifest.core), inputs, flash)
+    with working("profiling"):
+        return profile(folder, core or core_named(manifest.core), inputs, flash)

@@ -74,6 +74,16 @@ def _plain(value: Any) -> Any:
 
 
 @contextmanager
+def working(what: str) -> Iterator[None]:
+    """A sign of life for work whose steps cannot be counted."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    with Console(stderr=True, markup=False).status(what):
+        yield
+
+
+@contextmanager
 def progress(what: str, total: int) -> Iterator[Advance]:
     """A bar for work of `total` items; yields the function that advances it."""
     bar = Progress(
