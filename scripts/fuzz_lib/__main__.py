@@ -93,8 +93,8 @@ def _tables(outcome: Outcome, failures: list[Failure], seeds: range, seconds: fl
     tight = outcome.tightness
     say(f"never reached: {', '.join(missing)}" if missing else "all kernels and ops were reached")
     say(
-        f"accumulator bounds attained: {tight.attained} of {tight.bounds}, without padding"
-        f" {tight.unpadded_attained} of {tight.unpadded}; broken: {tight.outside}"
+        f"accumulator bounds attained: {tight.attained} of {tight.bounds}, where whole windows"
+        f" are inside {tight.whole_attained} of {tight.whole}; broken: {tight.outside}"
     )
     failing = len({item.name for item in outcome.findings})
     say(f"seeds {seeds.start} to {seeds.stop - 1}: {failing} programs fail, {seconds:.0f} s")

@@ -75,8 +75,8 @@ def _placed(op: ops.Conv2d, kind: TensorType, taps: np.ndarray, group: int) -> n
     """An image with `taps` under the window where most of it lies inside."""
     image = np.full(kind.shape[1:], ends(kind)[0])
     vertical, horizontal = op.windows((taps.shape[0], taps.shape[1]))
-    rows = _inside(vertical, kind.shape[1])
-    columns = _inside(horizontal, kind.shape[2])
+    rows = taps_inside(vertical, kind.shape[1])
+    columns = taps_inside(horizontal, kind.shape[2])
     depth = taps.shape[2]
     for ky, y in rows:
         for kx, x in columns:
@@ -84,7 +84,7 @@ def _placed(op: ops.Conv2d, kind: TensorType, taps: np.ndarray, group: int) -> n
     return image
 
 
-def _inside(window: Window, extent: int) -> list[tuple[int, int]]:
+def taps_inside(window: Window, extent: int) -> list[tuple[int, int]]:
     """Taps and the positions under them, for the output position that has most of them inside."""
 
     def under(output: int) -> list[tuple[int, int]]:

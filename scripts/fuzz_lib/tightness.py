@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mcugen.ir import Program, interp, ops
+from mcugen.ir.ops import Env
 from mcugen.ir.types import Planes
-from scripts.fuzz_lib.samples import driving
+from scripts.fuzz_lib.samples import driving, ends, taps_inside
 
 
 @dataclass
@@ -14,9 +15,9 @@ class Tightness:
 
     bounds: int = 0
     attained: int = 0
-    unpadded: int = 0
-    """Of all bounds, those of ops without padding; padding may leave taps out."""
-    unpadded_attained: int = 0
+    whole: int = 0
+    """Of all bounds, those of ops as networks have them: see `_is_whole`."""
+    whole_attained: int = 0
     outside: int = 0
     """Bounds that an input broke."""
 
@@ -38,13 +39,27 @@ class Tightness:
         self.bounds += 2
         self.attained += hits
         self.outside += (low < element.lo) + (high > element.hi)
-        if not any(getattr(op, "padding", (0,))):
-            self.unpadded += 2
-            self.unpadded_attained += hits
+        if _is_whole(op, program.env):
+            self.whole += 2
+            self.whole_attained += hits
 
     def add(self, other: "Tightness") -> None:
         self.bounds += other.bounds
         self.attained += other.attained
-        self.unpadded += other.unpadded
-        self.unpadded_attained += other.unpadded_attained
+        self.whole += other.whole
+        self.whole_attained += other.whole_attained
         self.outside += other.outside
+
+
+def _is_whole(op: ops.Conv2d | ops.Linear, env: Env) -> bool:
+    """Some window lies wholly inside the image, and where others do not, zero is in the interval.
+
+    Elsewhere the interval allows for taps to be missing that never are, or never are together.
+    """
+    if isinstance(op, ops.Linear) or not any(op.padding):
+        return True
+    kind, size = env.type(op.x), env.type(op.w).shape[1:3]
+    lo, hi = ends(kind)
+    windows = zip(op.windows((size[0], size[1])), kind.shape[1:3], size, strict=True)
+    inside = all(len(taps_inside(window, extent)) == taps for window, extent, taps in windows)
+    return inside and (isinstance(kind.element, Planes) or lo <= op.x_zero <= hi)

@@ -1,0 +1,57 @@
+"""The trained models on every core in emulation: bit for bit the host's and the interpreter's."""
+
+import os
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mcugen import data
+from mcugen.emit import emit, write
+from mcugen.ir import Program, interp
+from mcugen.run.host import run_several_sanitized
+from mcugen.run.samples import input_boundary
+from mcugen.target.cores import Core
+from scripts.fuzz_lib.backends import CORES
+from scripts.fuzz_lib.image import Image
+from scripts.fuzz_lib.samples import samples
+
+REAL = 6
+
+
+@cache
+def _images(name: str) -> np.ndarray:
+    return data.load(name).x[:REAL]
+
+
+def _inputs(program: Program) -> np.ndarray:
+    """Extremes, and real images where they are at hand: digits always are."""
+    extremes = samples(program, 1)
+    name = "digits" if program.name.startswith("digits") else "mnist"
+    if name == "mnist" and "MCUGEN_DATA" not in os.environ:
+        return extremes
+    return np.concatenate([input_boundary(program).levels(_images(name)), extremes])
+
+
+@pytest.mark.parametrize("core", CORES, ids=lambda core: core.name)
+def test_outputs_equal_the_interpreters(core: Core, trained: list[Program], tmp_path: Path) -> None:
+    emitted = [emit(program, core, program.name) for program in trained]
+    for item in emitted:
+        write(tmp_path / item.manifest.name, item)
+    image = Image(tmp_path, [item.manifest for item in emitted], core)
+    for program, item in zip(trained, emitted, strict=True):
+        inputs = _inputs(program)
+        got = image.run(item.manifest, inputs)
+        np.testing.assert_array_equal(got, interp.run(program, inputs), program.name)
+
+
+def test_host_outputs_equal_the_interpreters(trained: list[Program], tmp_path: Path) -> None:
+    for program in trained:
+        write(tmp_path / program.name, emit(program, CORES[0], program.name))
+    inputs = [_inputs(program) for program in trained]
+    folders = [tmp_path / program.name for program in trained]
+    for program, x, got in zip(
+        trained, inputs, run_several_sanitized(folders, inputs), strict=True
+    ):
+        np.testing.assert_array_equal(got, interp.run(program, x), program.name)
