@@ -11,7 +11,7 @@ from torch import nn
 import mcugen as package
 from mcugen import pipeline
 from mcugen.target.cores import core_named
-from tests.cli.conftest import BOARD, Refused, tree
+from tests.cli.conftest import BOARD, MODELS, Refused, tree
 from tests.frontend.lowering import Quantize, conv, linear, pixels
 
 AVAILABLE = "stm32f446 leaves 126,976 B"
@@ -90,3 +90,17 @@ def test_build_refuses_as_generate_does(
         asked = refused("generate", path, "-o", "other", "--board", BOARD, words=[])
         assert refused("build", out, "--board", BOARD, words=[]) == asked
         assert tree(out) == before
+
+
+@pytest.mark.parametrize("path", sorted(MODELS.glob("*.pt2")), ids=lambda path: path.stem)
+def test_the_peak_accounts_for_the_lower_bound(path: Path) -> None:
+    """What is listed is all there is: buffers in words, less what the output may run over."""
+    manifest = pipeline.emitted(
+        pipeline.load(path), core_named("cortex-m4"), None, None, False
+    ).manifest
+    ram = manifest.ram
+    assert ram.peak_layer in {layer.name for layer in manifest.layers}
+    listed = sum(-(-item.bytes // 4) * 4 for item in ram.peak)
+    output = sum(item.bytes for item in ram.peak if item.role == "output")
+    assert listed - output <= ram.lower_bound <= listed
+    assert [item.role for item in ram.peak].count("output") == 1
