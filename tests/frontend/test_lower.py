@@ -163,6 +163,14 @@ CHAINS: dict[str, Callable[[], Layers]] = {
     "scaled by a number": lambda: [conv(3, 4, 3), i8(), Scale(0.5), conv(4, 4, 3), i8()],
     "permute": lambda: [conv(3, 4, 3), i8(), Permute(0, 1, 3, 2), conv(4, 4, 3), i8()],
     "shuffle channels": lambda: [conv(3, 4, 3), i8(), Shuffle(2), conv(4, 4, 3), i8()],
+    "scores of an image": lambda: [conv(3, 4, 3), nn.Flatten()],
+    "in-place functions": lambda: [
+        conv(3, 4, 3),
+        nn.ReLU6(inplace=True),
+        i8(),
+        nn.Hardswish(True),
+        i8(),
+    ],
     "image from a vector": lambda: [
         nn.Flatten(),
         linear(432, 36),

@@ -54,11 +54,19 @@ _VIEWS = (
     "aten.unsqueeze.default",
 )
 
+
+def in_place(target: str) -> str:
+    """The in-place form of an op: the archive reader has renamed what it overwrites."""
+    name, overload = target.rsplit(".", 1)
+    return f"{name}_.{overload}"
+
+
 #: The one table from ATen op to handler; `mcugen ops` prints it.
 HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(_IDENTITIES, _same),
     **dict.fromkeys(_VIEWS, layout.view),
     **dict.fromkeys(elementwise.UNARY, elementwise.unary),
+    **dict.fromkeys(map(in_place, elementwise.UNARY), elementwise.unary),
     "mcugen.quantize.default": quantizers.quantize,
     "mcugen.quantize_basis.default": quantizers.quantize_basis,
     "aten.fake_quantize_per_tensor_affine.default": quantizers.fake_quantize,

@@ -43,10 +43,8 @@ _HARD_SIGMOID = (affine(1 / 6, 0.5), Clamp(0.0, 1.0))
 #: Functions without a parameter of the graph, or with plain numbers.
 UNARY: dict[str, Callable[[GraphNode], tuple[Function, ...]]] = {
     "aten.relu.default": lambda node: (Clamp(lo=0.0),),
-    "aten.relu_.default": lambda node: (Clamp(lo=0.0),),
     "aten.relu6.default": lambda node: (Clamp(0.0, 6.0),),
     "aten.hardtanh.default": lambda node: (_bounds(node, "min_val", "max_val", -1.0, 1.0),),
-    "aten.hardtanh_.default": lambda node: (_bounds(node, "min_val", "max_val", -1.0, 1.0),),
     "aten.clamp.default": lambda node: (_bounds(node, "min", "max", -np.inf, np.inf),),
     "aten.clamp_min.default": lambda node: (Clamp(lo=number(node, "min", -np.inf)),),
     "aten.clamp_max.default": lambda node: (Clamp(hi=number(node, "max", np.inf)),),
@@ -72,7 +70,10 @@ def _bounds(node: GraphNode, low: str, high: str, default_low: float, default_hi
 def unary(ctx: Context, node: GraphNode) -> Tensor:
     """An activation function: waits for the next quantizer."""
     return _apply(
-        ctx, node, "self" if "self" in node.arguments else "input", *UNARY[node.target](node)
+        ctx,
+        node,
+        "self" if "self" in node.arguments else "input",
+        *UNARY[node.target.replace("_.", ".")](node),
     )
 
 

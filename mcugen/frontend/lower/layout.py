@@ -67,10 +67,13 @@ def _transpose(
 
 def plain(ctx: Context, x: Real, node: GraphNode) -> Real:
     """`x` with PyTorch's order in memory, whatever its rank."""
+    shape = x.shape
     if len(x.memory) == 4 and (x.is_image or x.is_flat_image):
         _, height, width, channels = x.memory
-        x = _transpose(ctx, x, _TO_TORCH, (x.shape[0], channels, height, width), node)
-    return x
+        x = _transpose(ctx, x, _TO_TORCH, (shape[0], channels, height, width), node)
+    if x.memory != shape:
+        x = structural(ctx, x, ops.Reshape("", shape=shape), shape, shape, node)
+    return replace(x, shape=shape)
 
 
 def reshaped(ctx: Context, x: Real, shape: tuple[int, ...], node: GraphNode) -> Real:
