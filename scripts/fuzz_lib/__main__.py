@@ -10,8 +10,9 @@ from typing import Any
 
 from rich.table import Table
 
+from mcugen.errors import McugenError
 from mcugen.report.console import progress, say, show, show_json
-from mcugen.target.cores import core_named
+from mcugen.target.cores import Core, core_named
 from scripts.fuzz_lib.backends import CORES
 from scripts.fuzz_lib.campaign import Failure, Outcome, explain, run_seeds
 from scripts.fuzz_lib.reach import Reach
@@ -25,7 +26,7 @@ def main(words: list[str]) -> int:
     options = _parser().parse_args(words)
     first = options.replay if options.replay is not None else options.seed
     count = 1 if options.replay is not None else options.models
-    cores = [core_named(name) for name in options.cores.split(",")]
+    cores = options.cores
     started = time.monotonic()
     with progress("programs", count) as advance:
         outcome = run_seeds(range(first, first + count), options.batch, cores, advance)
@@ -44,18 +45,40 @@ def _parser() -> argparse.ArgumentParser:
         prog="scripts/fuzz",
         description="Random programs: interpreter = host C under sanitizers = cores in emulation.",
     )
-    parser.add_argument("--models", type=int, default=200, metavar="N", help="how many programs")
+    parser.add_argument(
+        "--models", type=_positive, default=200, metavar="N", help="how many programs"
+    )
     parser.add_argument(
         "--seed", type=int, default=secrets.randbelow(10**9), help="of the first; random by default"
     )
-    parser.add_argument("--batch", type=int, default=50, help="programs to a compile")
-    parser.add_argument("--cores", default=",".join(core.name for core in CORES))
+    parser.add_argument("--batch", type=_positive, default=50, help="programs to a compile")
+    parser.add_argument(
+        "--cores",
+        type=_cores,
+        default=CORES,
+        metavar="A,B",
+        help="default: the five that are emulated",
+    )
     parser.add_argument("--replay", type=int, metavar="SEED", help="this program only")
     parser.add_argument(
         "--shrink-seconds", type=float, default=120, help="most time to shrink one failure"
     )
     parser.add_argument("--json", action="store_true", help="one document on stdout")
     return parser
+
+
+def _positive(word: str) -> int:
+    number = int(word)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not at least 1")
+    return number
+
+
+def _cores(words: str) -> tuple[Core, ...]:
+    try:
+        return tuple(core_named(word) for word in words.split(","))
+    except McugenError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _cells(reach: Reach) -> list[dict[str, Any]]:
@@ -89,9 +112,9 @@ def _tables(outcome: Outcome, failures: list[Failure], seeds: range, seconds: fl
         say(f"replay: {failure.replay}\nsmallest program found, in {failure.saved}:")
         say(failure.program)
     show(_reach_table(outcome.reach))
-    missing = outcome.reach.missing
     tight = outcome.tightness
-    say(f"never reached: {', '.join(missing)}" if missing else "all kernels and ops were reached")
+    if len(seeds) > 1:
+        say(f"never reached: {', '.join(outcome.reach.missing) or 'nothing'}")
     say(
         f"accumulator bounds attained: {tight.attained} of {tight.bounds}, where whole windows"
         f" are inside {tight.whole_attained} of {tight.whole}; broken: {tight.outside}"
