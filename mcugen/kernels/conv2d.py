@@ -1,7 +1,7 @@
 """Convolution of integers in plain C: any groups, stride, padding and dilation.
 
-Output channels go in turn over a window that stays where it is. Without dilation and groups the
-taps of a window's row lie side by side in the input, and one loop runs over all of them.
+Output channels go in turn over a window that stays where it is. `conv2d_blocked` takes the common
+shapes; this one takes all.
 """
 
 from dataclasses import dataclass
@@ -26,8 +26,6 @@ class Context:
     groups: int
     per_group: int
     grouped: bool
-    contiguous: bool
-    """A row of taps is one run of memory in the input and in the weights."""
     weight_c: str
     element: str
     """One input element, centred."""
@@ -62,7 +60,6 @@ def build(step: Step, core: Core) -> Recipe:
         groups=op.groups,
         per_group=out // op.groups,
         grouped=op.groups > 1,
-        contiguous=op.groups == 1 and window.row_is_run,
         weight_c=packed.c.name,
         element=centred("source[i]", begin.zero),
         start=begin,

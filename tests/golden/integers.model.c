@@ -108,10 +108,12 @@ INTEGERS_LAYER_FUNCTION void integers_conv1(const uint8_t *in, uint8_t *out)
                 int32_t acc = 0;
                 for (int32_t ky = ky_begin; ky < ky_end; ky++) {
                     const int32_t row = (top + ky) * 6;
-                    const uint8_t *const source = in + (row + left + kx_begin) * 1;
-                    const int8_t *const weight = filter + (ky * 3 + kx_begin) * 1;
-                    for (int32_t i = 0; i < (kx_end - kx_begin) * 1; i++) {
-                        acc += (int32_t)weight[i] * (int32_t)source[i];
+                    for (int32_t kx = kx_begin; kx < kx_end; kx++) {
+                        const uint8_t *const source = in + (row + left + kx) * 1;
+                        const int8_t *const weight = filter + (ky * 3 + kx) * 1;
+                        for (int32_t i = 0; i < 1; i++) {
+                            acc += (int32_t)weight[i] * (int32_t)source[i];
+                        }
                     }
                 }
                 filter += 9;
