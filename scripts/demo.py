@@ -19,9 +19,8 @@ ROOT = Path("build/demo")
 MODEL, FOLDER = ROOT / "mixed.pt2", ROOT / "mixed"
 MCUGEN = str(Path(sys.executable).with_name("mcugen"))
 
-TRAIN = (
-    f"train uniform --model lenet --data mnist --bits 8 --layer-bits conv2=4/4,fc1=1/1 -o {MODEL}"
-)
+LAYERS = "--bits 8 --layer-bits conv2=4/4,fc1=1/1"
+TRAIN = f"train uniform --model lenet --data mnist {LAYERS} --epochs 4 -o {MODEL}"
 GENERATE = f"generate {MODEL} -o {FOLDER} --board {BOARD}"
 CHECK = f"check {MODEL} --data mnist"
 BUILD = f"build {FOLDER} --board {BOARD}"

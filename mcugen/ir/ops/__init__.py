@@ -1,0 +1,55 @@
+"""The operations of the integer program: one frozen dataclass each.
+
+A field made by `operand()` refers to a value or constant; every other field is an attribute. Each
+op states its result type, interval included, from its operands (`infer`); what it computes is
+defined by the numpy interpreter (`interp.py`). The channel is the last axis, the batch the first.
+"""
+
+from mcugen.ir.ops.base import Env, Op, Ref
+from mcugen.ir.ops.dense import Conv2d, Linear
+from mcugen.ir.ops.elementwise import Add, Mul
+from mcugen.ir.ops.epilogues import ArgMax, Lookup, Requantize, Threshold
+from mcugen.ir.ops.layout import Concat, Pad, Reshape, Transpose
+from mcugen.ir.ops.windows import MaxPool, SumPool, Window, Windowed
+
+_OPS: tuple[type[Op], ...] = (
+    Conv2d,
+    Linear,
+    Add,
+    Mul,
+    SumPool,
+    MaxPool,
+    Pad,
+    Reshape,
+    Transpose,
+    Concat,
+    Requantize,
+    Threshold,
+    Lookup,
+    ArgMax,
+)
+
+OPS: dict[str, type[Op]] = {op.mnemonic: op for op in _OPS}
+
+__all__ = [
+    "OPS",
+    "Add",
+    "ArgMax",
+    "Concat",
+    "Conv2d",
+    "Env",
+    "Linear",
+    "Lookup",
+    "MaxPool",
+    "Mul",
+    "Op",
+    "Pad",
+    "Ref",
+    "Requantize",
+    "Reshape",
+    "SumPool",
+    "Threshold",
+    "Transpose",
+    "Window",
+    "Windowed",
+]

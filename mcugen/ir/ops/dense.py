@@ -1,0 +1,82 @@
+"""Multiply-accumulate ops: convolution and fully connected."""
+
+import math
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from mcugen.ir.ops.base import Env, Op, Ref, operand, positive, refuse
+from mcugen.ir.ops.intervals import dense_interval
+from mcugen.ir.ops.windows import Windowed
+from mcugen.ir.types import Planes, TensorType
+
+
+def weights(op: Op, env: Env, ref: Ref, x: TensorType) -> np.ndarray:
+    """Weights as plain integers; planes must meet planes, integers integers."""
+    data = env.data(ref).astype(np.int64)
+    element = env.type(ref).element
+    if isinstance(element, Planes) != isinstance(x.element, Planes):
+        raise refuse(op, f"weights {element.spelling} on {x.element.spelling}")
+    if isinstance(element, Planes):
+        if element.count != 1 or not isinstance(x.element, Planes) or x.element.count != 1:
+            raise refuse(op, "only one plane on each side is supported", got=element.spelling)
+        return data[0]
+    return data
+
+
+@dataclass(frozen=True)
+class Conv2d(Windowed):
+    """acc[n,y,x,o] = Σ w[o,ky,kx,i]·(x[…] − x_zero) over the taps inside the image.
+
+    w is [O, kh, kw, I/groups]; `groups` = I with O a multiple of I is a depthwise convolution.
+    Taps outside the image contribute 0, for integers (real zero is q = x_zero) and planes alike.
+    """
+
+    mnemonic: ClassVar[str] = "conv2d"
+    w: Ref = operand()
+    groups: int = field(default=1, kw_only=True)
+    x_zero: int = field(default=0, kw_only=True)
+
+    def infer(self, env: Env) -> TensorType:
+        x, w = env.type(self.x), env.type(self.w)
+        data = weights(self, env, self.w, x)
+        positive(self, groups=self.groups)
+        if len(w.shape) != 4:
+            raise refuse(self, f"weights must be [O,kh,kw,I], got {list(w.shape)}")
+        out, kh, kw, depth = w.shape
+        height, width = self.output_extent(x, (kh, kw))
+        if depth * self.groups != x.channels or out % self.groups:
+            raise refuse(
+                self,
+                f"weights {list(w.shape)} in {self.groups} groups do not fit {x.channels} channels",
+            )
+        element = dense_interval(
+            self, x.element, self.x_zero, data.reshape(out, -1), any(self.padding)
+        )
+        return TensorType((x.shape[0], height, width, out), element)
+
+    def macs(self, env: Env) -> int:
+        result, w = self.infer(env), env.type(self.w)
+        return result.size * math.prod(w.shape[1:])
+
+
+@dataclass(frozen=True)
+class Linear(Op):
+    """acc[n,o] = Σ_k w[o,k]·(x[n,k] − x_zero); x is read flat, in memory order (NHWC)."""
+
+    mnemonic: ClassVar[str] = "linear"
+    x: Ref = operand()
+    w: Ref = operand()
+    x_zero: int = field(default=0, kw_only=True)
+
+    def infer(self, env: Env) -> TensorType:
+        x, w = env.type(self.x), env.type(self.w)
+        data = weights(self, env, self.w, x)
+        if len(w.shape) != 2 or w.shape[1] != x.size // x.shape[0]:
+            raise refuse(self, f"weights {list(w.shape)} do not fit the input {list(x.shape)}")
+        element = dense_interval(self, x.element, self.x_zero, data, optional=False)
+        return TensorType((x.shape[0], w.shape[0]), element)
+
+    def macs(self, env: Env) -> int:
+        return env.type(self.w).size

@@ -1,0 +1,114 @@
+"""From accumulators to levels: multiplier and shift, thresholds, table; argmax of scores."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from mcugen.ir.ops.base import Env, Op, Ref, operand, per_channel, refuse
+from mcugen.ir.types import INT32_MAX, INT32_MIN, Int, Planes, TensorType, accumulator, spanning
+
+
+@dataclass(frozen=True)
+class Requantize(Op):
+    """clamp((x·multiplier + bias) >> shift, lo, hi); the shift floors, the bias holds the rounding.
+
+    `multiplier` is i32 and `bias` i64, [1] or [C]; the sum is formed in 64 bits.
+    """
+
+    mnemonic: ClassVar[str] = "requantize"
+    x: Ref = operand()
+    multiplier: Ref = operand()
+    bias: Ref = operand()
+    shift: int = field(kw_only=True)
+    lo: int = field(kw_only=True)
+    hi: int = field(kw_only=True)
+
+    def infer(self, env: Env) -> TensorType:
+        x = env.type(self.x)
+        multiplier = per_channel(self, env, self.multiplier, x).astype(object)
+        bias = per_channel(self, env, self.bias, x).astype(object)
+        if not 0 <= self.shift <= 62:
+            raise refuse(self, f"shift {self.shift} is outside 0..62")
+        ends = [multiplier * end + bias for end in (x.integer.lo, x.integer.hi)]
+        worst = max(abs(int(value)) for end in ends for value in end)
+        if worst >= 2**63:
+            raise refuse(self, f"x·multiplier + bias reaches {worst}, beyond 64 bits")
+        low = min(int(value) >> self.shift for end in ends for value in end)
+        high = max(int(value) >> self.shift for end in ends for value in end)
+        if self.lo > self.hi or self.lo < INT32_MIN or self.hi > INT32_MAX:
+            raise refuse(self, f"clamp [{self.lo}..{self.hi}] is empty or beyond 32 bits")
+        clamp = spanning(self.lo, self.hi)
+        lo, hi = (min(max(end, self.lo), self.hi) for end in (low, high))
+        return TensorType(x.shape, Int(clamp.bits, clamp.signed, lo, hi))
+
+
+@dataclass(frozen=True)
+class Threshold(Op):
+    """lo + #{t in table[c] : direction[c]·x ≥ t}; the code −1/+1 when lo..lo+1 is `planes`.
+
+    A monotone step function per channel: batch norm, activation and quantizer in one. `table` is
+    i32 [1|C, L−1], each row non-decreasing; `direction` is [1|C] of ±1. With `planes` = 1 the
+    table has one column and the result is planes<1>.
+    """
+
+    mnemonic: ClassVar[str] = "threshold"
+    x: Ref = operand()
+    table: Ref = operand()
+    direction: Ref = operand()
+    lo: int = field(default=0, kw_only=True)
+    planes: int = field(default=0, kw_only=True)
+
+    def infer(self, env: Env) -> TensorType:
+        x = env.type(self.x)
+        table = per_channel(self, env, self.table, x)
+        direction = per_channel(self, env, self.direction, x)
+        if table.ndim != 2 or (np.diff(table, axis=1) < 0).any():
+            raise refuse(self, f"the rows of {self.table} must not decrease")
+        if not np.isin(direction, (-1, 1)).all():
+            raise refuse(self, f"{self.direction} must be −1 or +1")
+        if x.integer.lo <= INT32_MIN:
+            raise refuse(self, f"cannot negate {x} in 32 bits")
+        if self.planes:
+            if self.planes != 1 or table.shape[1] != 1:
+                raise refuse(self, "a result in planes needs planes=1 and one threshold")
+            return TensorType(x.shape, Planes(1))
+        ends = [
+            (np.sign(direction)[:, None] * end >= table).sum(axis=1)
+            for end in (x.integer.lo, x.integer.hi)
+        ]
+        low, high = int(np.min(ends)), int(np.max(ends))
+        full = spanning(self.lo, self.lo + table.shape[1])
+        return TensorType(x.shape, Int(full.bits, full.signed, self.lo + low, self.lo + high))
+
+
+@dataclass(frozen=True)
+class Lookup(Op):
+    """table[c][x − x.lo]: any function of a small integer domain; table is [1|C, levels of x]."""
+
+    mnemonic: ClassVar[str] = "lookup"
+    x: Ref = operand()
+    table: Ref = operand()
+
+    def infer(self, env: Env) -> TensorType:
+        x = env.type(self.x)
+        table = per_channel(self, env, self.table, x)
+        if table.ndim != 2 or table.shape[1] != x.integer.levels:
+            raise refuse(
+                self, f"{self.table} has shape {list(table.shape)}, x has {x.integer.levels} levels"
+            )
+        return TensorType(x.shape, env.type(self.table).element)
+
+
+@dataclass(frozen=True)
+class ArgMax(Op):
+    """Index of the largest value along the last axis; the first of equals."""
+
+    mnemonic: ClassVar[str] = "argmax"
+    x: Ref = operand()
+
+    def infer(self, env: Env) -> TensorType:
+        x = env.type(self.x)
+        if len(x.shape) != 2 or not isinstance(x.element, Int):
+            raise refuse(self, f"needs scores [1,C], got {x}")
+        return TensorType((x.shape[0], 1), accumulator(0, x.channels - 1))

@@ -1,0 +1,101 @@
+"""Ops that slide a window over H and W: geometry, and pools."""
+
+import math
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from mcugen.ir.ops.base import Env, Op, Ref, operand, positive, refuse
+from mcugen.ir.ops.intervals import dense_interval
+from mcugen.ir.types import TensorType
+
+
+@dataclass(frozen=True)
+class Window:
+    """Geometry of one spatial axis; also used by kernels."""
+
+    size: int
+    stride: int
+    dilation: int
+    before: int
+    after: int
+
+    def extent(self, n: int) -> int:
+        """Output extent for an input extent of `n`; below 1 when the window does not fit."""
+        return (
+            n + self.before + self.after - self.dilation * (self.size - 1) - 1
+        ) // self.stride + 1
+
+
+@dataclass(frozen=True)
+class Windowed(Op):
+    """Ops that slide a window over H and W: shared attributes and their shape rule."""
+
+    x: Ref = operand()
+    stride: tuple[int, int] = field(default=(1, 1), kw_only=True)
+    padding: tuple[int, int, int, int] = field(default=(0, 0, 0, 0), kw_only=True)
+    """Top, bottom, left, right."""
+    dilation: tuple[int, int] = field(default=(1, 1), kw_only=True)
+
+    def windows(self, size: tuple[int, int]) -> tuple[Window, Window]:
+        top, bottom, left, right = self.padding
+        return (
+            Window(size[0], self.stride[0], self.dilation[0], top, bottom),
+            Window(size[1], self.stride[1], self.dilation[1], left, right),
+        )
+
+    def output_extent(self, x: TensorType, size: tuple[int, int]) -> tuple[int, int]:
+        positive(self, stride=self.stride, dilation=self.dilation, window=size)
+        if len(x.shape) != 4:
+            raise refuse(self, f"needs an image [1,H,W,C], got {list(x.shape)}")
+        if any(pad < 0 for pad in self.padding):
+            raise refuse(self, f"padding {self.padding} is negative")
+        vertical, horizontal = self.windows(size)
+        height, width = vertical.extent(x.shape[1]), horizontal.extent(x.shape[2])
+        if height < 1 or width < 1:
+            raise refuse(self, f"window {size} does not fit the input {list(x.shape)}")
+        return height, width
+
+
+@dataclass(frozen=True)
+class SumPool(Windowed):
+    """acc = Σ (x − x_zero) over the taps inside the image.
+
+    An average pool: the division by the window's size lies in the scale of the result.
+    """
+
+    mnemonic: ClassVar[str] = "sum_pool"
+    window: tuple[int, int] = field(kw_only=True)
+    x_zero: int = field(default=0, kw_only=True)
+
+    def infer(self, env: Env) -> TensorType:
+        x = env.type(self.x)
+        height, width = self.output_extent(x, self.window)
+        ones = np.ones((1, math.prod(self.window)), dtype=np.int64)
+        element = dense_interval(self, x.integer, self.x_zero, ones, any(self.padding))
+        return TensorType((x.shape[0], height, width, x.channels), element)
+
+
+@dataclass(frozen=True)
+class MaxPool(Windowed):
+    """Largest value (largest code) over the taps inside the image; every window holds one."""
+
+    mnemonic: ClassVar[str] = "max_pool"
+    window: tuple[int, int] = field(kw_only=True)
+
+    def infer(self, env: Env) -> TensorType:
+        x = env.type(self.x)
+        height, width = self.output_extent(x, self.window)
+        for window, extent, size in zip(
+            self.windows(self.window), x.shape[1:3], (height, width), strict=True
+        ):
+            if not all(_taps_inside(window, position, extent) for position in range(size)):
+                raise refuse(self, f"a window of padding {self.padding} lies outside the image")
+        return TensorType((x.shape[0], height, width, x.channels), x.element)
+
+
+def _taps_inside(window: Window, position: int, extent: int) -> int:
+    """How many taps of the window at output `position` fall inside [0, extent)."""
+    first = position * window.stride - window.before
+    return sum(0 <= first + tap * window.dilation < extent for tap in range(window.size))
