@@ -17,6 +17,7 @@ from mcugen.emit.manifest import Manifest, read_generated
 from mcugen.errors import fail
 from mcugen.frontend.exported import load as load_exported
 from mcugen.frontend.graph import ExportedGraph
+from mcugen.interrupts import scratch_folder
 from mcugen.ir.program import Meaning, Program
 from mcugen.plan.names import model_name
 from mcugen.target.boards import Board
@@ -110,16 +111,14 @@ def check(model: Model, test: "DataSet", layers: bool) -> "CheckReport":
     Raises:
         McugenError: samples that do not fit the model, torch or gcc missing.
     """
-    import tempfile
-
     from mcugen.check import Checker
     from mcugen.report.console import progress
     from mcugen.run.host import HostModel
     from mcugen.target.cores import core_named
 
     result = emitted(model, core_named(DEFAULT_CORE), None, None, False)
-    with tempfile.TemporaryDirectory(prefix="mcugen-") as scratch:
-        folder = Path(scratch) / "model"
+    with scratch_folder() as scratch:
+        folder = scratch / "model"
         generate(result, folder, False)
         checker = Checker(model.graph, model.program, HostModel(folder))
     with progress("checking", len(test.x)) as advance:

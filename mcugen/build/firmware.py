@@ -5,7 +5,6 @@ interrupted build leaves the last one as it was.
 """
 
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from mcugen.build.stack import (
 )
 from mcugen.emit.manifest import Layer, Manifest, read_generated
 from mcugen.errors import Fault, McugenError, fail
+from mcugen.interrupts import deferred_interrupts, scratch_folder
 from mcugen.resources import data_root
 from mcugen.target.boards import Board
 
@@ -108,22 +108,21 @@ def build_firmware(folder: Path, board: Board) -> FirmwareReport:
     _check_core(folder, manifest, board)
     check_fits(manifest, board)
     result = image_path(folder, board).parent
-    work = _work_folder(result)
-    try:
+    _make_writable(result.parent)
+    with scratch_folder(result.parent, prefix=f".{result.name}-") as work:
         report = _build(_Job(folder.resolve(), manifest, board, work.resolve()), result)
-        _publish(work, result)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        with deferred_interrupts():
+            _publish(work, result)
     return report
 
 
-def _work_folder(result: Path) -> Path:
-    """A new folder beside `result`, so that renaming it is enough."""
+def _make_writable(folder: Path) -> None:
     try:
-        result.parent.mkdir(exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=f".{result.name}-", dir=result.parent))
+        folder.mkdir(exist_ok=True)
+        with scratch_folder(folder):
+            pass
     except OSError as error:
-        raise fail("build", f"cannot write into '{result.parent}': {error.strerror}") from error
+        raise fail("build", f"cannot write into '{folder}': {error.strerror}") from error
 
 
 @dataclass(frozen=True)
@@ -283,7 +282,7 @@ def _publish(work: Path, result: Path) -> None:
     result.rename(old)
     try:
         work.rename(result)
-    except BaseException:
+    except OSError:
         old.rename(result)
         raise
     shutil.rmtree(old)

@@ -2,8 +2,6 @@
 
 import hashlib
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from fnmatch import fnmatch
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 from mcugen.emit.manifest import FILE_NAME, read_manifest
 from mcugen.emit.model import Emitted
 from mcugen.errors import McugenError, fail
+from mcugen.interrupts import deferred_interrupts, scratch_folder
 
 #: What other commands put beside the model.
 _COMPANIONS = ("firmware.*", "build")
@@ -41,12 +40,10 @@ def write(folder: Path, emitted: Emitted, force: bool = False) -> None:
         )
     parent = folder.resolve().parent
     parent.mkdir(parents=True, exist_ok=True)
-    stage = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=parent))
-    try:
+    with scratch_folder(parent, prefix=f".{folder.name}-") as stage:
         _stage(stage, emitted.files)
-        _swap(stage, folder, emitted.files, own)
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
+        with deferred_interrupts():
+            _swap(stage, folder, emitted.files, own)
 
 
 def _stage(stage: Path, files: Mapping[str, str]) -> None:
@@ -57,7 +54,7 @@ def _stage(stage: Path, files: Mapping[str, str]) -> None:
 
 
 def _swap(stage: Path, folder: Path, files: Mapping[str, str], own: set[str]) -> None:
-    """Exchange old files for new ones; on any interruption, exchange them back."""
+    """Exchange old files for new ones; when the disk fails on the way, exchange them back."""
     made = not folder.exists()
     folder.mkdir(exist_ok=True)
     undo: list[tuple[Path, Path]] = []

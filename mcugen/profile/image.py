@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from mcugen import tools
 from mcugen.build.gcc import ARM_GCC, SECTIONS, WARNINGS
 from mcugen.emit.manifest import Manifest
 from mcugen.errors import fail
+from mcugen.interrupts import scratch_folder
 from mcugen.resources import data_root
 from mcugen.target.cores import Core
 
@@ -61,8 +61,8 @@ def build_image(folder: Path, manifest: Manifest, core: Core, *, flags: Sequence
         return image
     builds.mkdir(parents=True, exist_ok=True)
     # Two processes may build the same image: each writes its own file, the last rename wins.
-    with tempfile.TemporaryDirectory(dir=builds) as scratch:
-        unfinished = Path(scratch) / image.name
+    with scratch_folder(builds) as scratch:
+        unfinished = scratch / image.name
         tools.run_checked(image_argv(folder, manifest, core, unfinished, flags))
         os.replace(unfinished, image)
     return image

@@ -2,13 +2,13 @@
 
 import copy
 import os
-import tempfile
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from mcugen.errors import McugenError, fail
+from mcugen.interrupts import scratch_folder
 from mcugen.quant import ops as _ops  # noqa: F401 - registers the ops that the graph names
 from mcugen.quant.weights import snap_weights_
 
@@ -88,7 +88,7 @@ def _relative_sources(program: torch.export.ExportedProgram) -> None:
 
 def _write(program: torch.export.ExportedProgram, path: Path) -> None:
     """Writes beside the target and renames, so that an interrupt leaves no half file."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
-        whole = Path(folder) / path.name  # the archive's inner folder is named after the file
+    with scratch_folder(path.parent, prefix=".export-") as folder:
+        whole = folder / path.name  # the archive's inner folder is named after the file
         torch.export.save(program, whole)
         os.replace(whole, path)

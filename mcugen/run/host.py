@@ -7,7 +7,6 @@ hold several models, which is what makes testing many small ones fast.
 import hashlib
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from mcugen.emit.encoding import decode_output, encode_input
 from mcugen.emit.manifest import Manifest, Tensor, read_manifest
 from mcugen.emit.render import render
 from mcugen.errors import fail
+from mcugen.interrupts import scratch_folder
 from mcugen.tools import run, run_checked
 
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
@@ -128,8 +128,7 @@ def run_several_sanitized(
 ) -> list[np.ndarray]:
     """As `run_sanitized` for many models, compiled into one program; their names must differ."""
     sources = _sources(folders)
-    with tempfile.TemporaryDirectory(prefix="mcugen-") as name:
-        work = Path(name)
+    with scratch_folder() as work:
         (work / "main.c").write_text(
             render("host/main.c.j2", models=[item.manifest for item in sources])
         )
@@ -217,9 +216,9 @@ def _library(sources: Sequence[Sources], optimize: str) -> _Library:
     path = _cache() / f"{digest.hexdigest()}.so"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as name:
-            built = Path(name) / "library.so"
-            _compile(sources, Path(name), built, flags, [])
+        with scratch_folder(path.parent) as work:
+            built = work / "library.so"
+            _compile(sources, work, built, flags, [])
             built.replace(path)
     ffi = cffi.FFI()
     for source in sources:

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from mcugen import tools
 from mcugen.errors import fail
+from mcugen.interrupts import scratch_folder
 from mcugen.run.device import Device, Timing
 from mcugen.target.boards import Board, Qemu
 
@@ -85,8 +85,8 @@ def open_qemu(board: Board, elf: Path, timing: Timing | None = None) -> Iterator
             "run", f"no image '{elf}'", help=f"mcugen build DIR --board {board.name} makes it"
         )
     tools.require(PROGRAM)
-    with tempfile.TemporaryDirectory(prefix="mcugen-") as folder:
-        line, log = Path(folder) / "line", Path(folder) / "log"
+    with scratch_folder() as folder:
+        line, log = folder / "line", folder / "log"
         with socket.socket(socket.AF_UNIX) as listener:
             _listen(listener, line)
             process = _start(qemu_argv(board.qemu, elf.resolve(), line), log)

@@ -51,9 +51,9 @@ class Conv2d(Windowed):
                 self,
                 f"weights {list(w.shape)} in {self.groups} groups do not fit {x.channels} channels",
             )
-        element = dense_interval(
-            self, x.element, self.x_zero, data.reshape(out, -1), any(self.padding)
-        )
+        rows = data.reshape(out, kh * kw, depth)
+        inside = self.inside(x, (kh, kw))
+        element = dense_interval(self, x.element, self.x_zero, rows, inside)
         return TensorType((x.shape[0], height, width, out), element)
 
     def macs(self, env: Env) -> int:
@@ -75,7 +75,9 @@ class Linear(Op):
         data = weights(self, env, self.w, x)
         if len(w.shape) != 2 or w.shape[1] != x.size // x.shape[0]:
             raise refuse(self, f"weights {list(w.shape)} do not fit the input {list(x.shape)}")
-        element = dense_interval(self, x.element, self.x_zero, data, optional=False)
+        element = dense_interval(
+            self, x.element, self.x_zero, data[:, None], np.ones((1, 1), dtype=bool)
+        )
         return TensorType((x.shape[0], w.shape[0]), element)
 
     def macs(self, env: Env) -> int:

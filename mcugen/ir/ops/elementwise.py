@@ -33,8 +33,8 @@ class Add(Op):
         ):
             low, high = interval(kind.integer, zero)
             terms.append(sorted((low * factor, high * factor)))
-        rows = np.array(terms, dtype=object)
-        return TensorType(x.shape, accumulate(self, rows[None, :, 0], rows[None, :, 1], False))
+        ends = np.array(terms, dtype=object).T[:, None, :, None]
+        return TensorType(x.shape, accumulate(self, *ends, np.ones((1, 2), dtype=bool)))
 
 
 @dataclass(frozen=True)
@@ -56,5 +56,5 @@ class Mul(Op):
             for a in interval(x.integer, self.x_zero)
             for b in interval(y.integer, self.y_zero)
         ]
-        rows = np.array([[min(ends)]], dtype=object), np.array([[max(ends)]], dtype=object)
-        return TensorType(x.shape, accumulate(self, *rows, False))
+        bounds = (np.full((1, 1, 1), end, dtype=object) for end in (min(ends), max(ends)))
+        return TensorType(x.shape, accumulate(self, *bounds, np.ones((1, 1), dtype=bool)))

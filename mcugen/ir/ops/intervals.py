@@ -13,31 +13,39 @@ def interval(element: Element, zero: int) -> tuple[int, int]:
     return element.lo - zero, element.hi - zero
 
 
-def accumulate(op: Op, products_lo: np.ndarray, products_hi: np.ndarray, optional: bool) -> Int:
-    """Accumulator type for rows of products with the given bounds.
+def accumulate(op: Op, lowest: np.ndarray, highest: np.ndarray, present: np.ndarray) -> Int:
+    """Accumulator type for rows of products.
 
     Any order of accumulation must fit 32 bits, so zero joins each product when the partial sums are
-    bounded; it joins the result's interval only where a product may be missing (`optional`).
+    bounded; the result's interval is that of whole sums.
+
+    Args:
+        op: for the error.
+        lowest, highest: bounds of each product, [rows, taps, products of a tap].
+        present: sets of taps that occur together in one sum, bool [sets, taps].
+
+    Raises:
+        McugenError: a partial sum could leave 32 bits.
     """
-    lowest = int(np.minimum(products_lo, 0).sum(axis=1).min())
-    highest = int(np.maximum(products_hi, 0).sum(axis=1).max())
+    least = int(np.minimum(lowest, 0).sum(axis=(1, 2)).min())
+    greatest = int(np.maximum(highest, 0).sum(axis=(1, 2)).max())
     # One short of the type's end: a threshold above every value must still be an int32.
-    if lowest <= INT32_MIN or highest >= INT32_MAX:
+    if least <= INT32_MIN or greatest >= INT32_MAX:
         raise refuse(
             op,
             "the accumulator could overflow 32 bits",
-            got=f"partial sums in [{lowest}..{highest}]",
+            got=f"partial sums in [{least}..{greatest}]",
             help="narrow the weights or activations (fewer bits), or split the layer's inputs",
         )
-    if optional:
-        return accumulator(lowest, highest)
-    return accumulator(int(products_lo.sum(axis=1).min()), int(products_hi.sum(axis=1).max()))
+    sums = lowest.sum(axis=2) @ present.T, highest.sum(axis=2) @ present.T
+    return accumulator(int(sums[0].min()), int(sums[1].max()))
 
 
-def dense_interval(op: Op, x: Element, zero: int, rows: np.ndarray, optional: bool) -> Int:
+def dense_interval(op: Op, x: Element, zero: int, rows: np.ndarray, present: np.ndarray) -> Int:
+    """Accumulator type of weights `rows` [outputs, taps, inputs] on elements of `x` minus `zero`."""
     low, high = interval(x, zero)
     ends = np.stack([rows * low, rows * high])
-    return accumulate(op, ends.min(axis=0), ends.max(axis=0), optional)
+    return accumulate(op, ends.min(axis=0), ends.max(axis=0), present)
 
 
 def widened(element: Int, lo: int, hi: int) -> Int:

@@ -27,6 +27,12 @@ class Window:
             n + self.before + self.after - self.dilation * (self.size - 1) - 1
         ) // self.stride + 1
 
+    def inside(self, n: int) -> np.ndarray:
+        """Which taps lie inside an input of `n`: bool [sets, taps], each set that occurs once."""
+        positions = np.arange(self.extent(n)) * self.stride - self.before
+        taps = positions[:, None] + np.arange(self.size) * self.dilation
+        return np.unique((taps >= 0) & (taps < n), axis=0)
+
 
 @dataclass(frozen=True)
 class Windowed(Op):
@@ -57,6 +63,13 @@ class Windowed(Op):
             raise refuse(self, f"window {size} does not fit the input {list(x.shape)}")
         return height, width
 
+    def inside(self, x: TensorType, size: tuple[int, int]) -> np.ndarray:
+        """Sets of taps that are inside the image together: bool [sets, taps of the window]."""
+        vertical, horizontal = self.windows(size)
+        rows, columns = vertical.inside(x.shape[1]), horizontal.inside(x.shape[2])
+        both = rows[:, None, :, None] & columns[None, :, None, :]
+        return both.reshape(-1, size[0] * size[1])
+
 
 @dataclass(frozen=True)
 class SumPool(Windowed):
@@ -72,8 +85,9 @@ class SumPool(Windowed):
     def infer(self, env: Env) -> TensorType:
         x = env.type(self.x)
         height, width = self.output_extent(x, self.window)
-        ones = np.ones((1, math.prod(self.window)), dtype=np.int64)
-        element = dense_interval(self, x.integer, self.x_zero, ones, any(self.padding))
+        ones = np.ones((1, math.prod(self.window), 1), dtype=np.int64)
+        inside = self.inside(x, self.window)
+        element = dense_interval(self, x.integer, self.x_zero, ones, inside)
         return TensorType((x.shape[0], height, width, x.channels), element)
 
 
@@ -87,15 +101,6 @@ class MaxPool(Windowed):
     def infer(self, env: Env) -> TensorType:
         x = env.type(self.x)
         height, width = self.output_extent(x, self.window)
-        for window, extent, size in zip(
-            self.windows(self.window), x.shape[1:3], (height, width), strict=True
-        ):
-            if not all(_taps_inside(window, position, extent) for position in range(size)):
-                raise refuse(self, f"a window of padding {self.padding} lies outside the image")
+        if not self.inside(x, self.window).any(axis=1).all():
+            raise refuse(self, f"a window of padding {self.padding} lies outside the image")
         return TensorType((x.shape[0], height, width, x.channels), x.element)
-
-
-def _taps_inside(window: Window, position: int, extent: int) -> int:
-    """How many taps of the window at output `position` fall inside [0, extent)."""
-    first = position * window.stride - window.before
-    return sum(0 <= first + tap * window.dilation < extent for tap in range(window.size))

@@ -1,0 +1,56 @@
+"""Ctrl-C at a bad moment: short critical sections run to their end before it counts."""
+
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def deferred_interrupts() -> Iterator[None]:
+    """Hold SIGINT and SIGTERM back until the block is done, then let them act.
+
+    For work of milliseconds: swapping files, removing scratch folders. Threads other than the main
+    one get no signals, so that nothing is held back there.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[int] = []
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        del frame
+        arrived.append(number)
+
+    before = {number: signal.signal(number, remember) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if arrived:
+            signal.raise_signal(arrived[0])
+
+
+@contextmanager
+def scratch_folder(parent: Path | None = None, prefix: str = "mcugen-") -> Iterator[Path]:
+    """A new folder in `parent` (the system's scratch place if None), removed whatever happens.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    path: Path | None = None
+    try:
+        with deferred_interrupts():
+            path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        yield path
+    finally:
+        if path is not None:
+            with deferred_interrupts():
+                shutil.rmtree(path, ignore_errors=True)
