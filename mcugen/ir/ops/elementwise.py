@@ -34,7 +34,8 @@ class Add(Op):
             low, high = interval(kind.integer, zero)
             terms.append(sorted((low * factor, high * factor)))
         ends = np.array(terms, dtype=object).T[:, None, :, None]
-        return TensorType(x.shape, accumulate(self, *ends, np.ones((1, 2), dtype=bool)))
+        together = np.ones((1, 2), dtype=bool)
+        return TensorType(x.shape, accumulate(self, ends[0], ends[1], together))
 
 
 @dataclass(frozen=True)
@@ -56,5 +57,5 @@ class Mul(Op):
             for a in interval(x.integer, self.x_zero)
             for b in interval(y.integer, self.y_zero)
         ]
-        bounds = (np.full((1, 1, 1), end, dtype=object) for end in (min(ends), max(ends)))
-        return TensorType(x.shape, accumulate(self, *bounds, np.ones((1, 1), dtype=bool)))
+        low, high = (np.full((1, 1, 1), end, dtype=object) for end in (min(ends), max(ends)))
+        return TensorType(x.shape, accumulate(self, low, high, np.ones((1, 1), dtype=bool)))

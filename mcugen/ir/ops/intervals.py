@@ -42,7 +42,7 @@ def accumulate(op: Op, lowest: np.ndarray, highest: np.ndarray, present: np.ndar
 
 
 def dense_interval(op: Op, x: Element, zero: int, rows: np.ndarray, present: np.ndarray) -> Int:
-    """Accumulator type of weights `rows` [outputs, taps, inputs] on elements of `x` minus `zero`."""
+    """Accumulator of weights `rows` [outputs, taps, inputs] on elements of `x` minus `zero`."""
     low, high = interval(x, zero)
     ends = np.stack([rows * low, rows * high])
     return accumulate(op, ends.min(axis=0), ends.max(axis=0), present)
