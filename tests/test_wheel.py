@@ -5,10 +5,10 @@ Dependencies come from the environment of the tests through a path file, so noth
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
-import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -79,8 +79,7 @@ def test_the_wheel_holds_the_package_and_its_data(wheel: Path) -> None:
 def test_the_source_archive_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
     call(sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", tmp_path, cwd=ROOT)
     (archive,) = tmp_path.glob("mcugen-*.tar.gz")
-    with tarfile.open(archive) as content:
-        content.extractall(tmp_path, filter="data")
+    shutil.unpack_archive(archive, tmp_path)
     again = build_wheel(tmp_path / archive.name.removesuffix(".tar.gz"), tmp_path / "wheel")
     first, second = zipfile.ZipFile(wheel), zipfile.ZipFile(again)
     assert first.namelist() == second.namelist()

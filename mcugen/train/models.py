@@ -46,20 +46,23 @@ class Mlp(nn.Module):
 class LeNet(nn.Module):
     """Two 5×5 convolutions with pools and two linear layers (after LeNet-5, LeCun et al., 1998).
 
-    On 28×28×1: 338 k MACs, 21 k weights.
+    On 28×28×1: 338 k MACs, 21 k weights. Images below 16×16 are padded, so that something is left
+    for the second convolution.
     """
 
     def __init__(self, shape: Shape, classes: int, activation: Activation = relu) -> None:
         super().__init__()
         channels, height, width = shape
-        rows, columns = ((size - 4) // 2 - 4 for size in (height, width))
+        padding = 2 if min(height, width) < 16 else 0
+        lost = 4 - 2 * padding
+        rows, columns = ((size - lost) // 2 - lost for size in (height, width))
         if min(rows, columns) < 2:
-            raise fail("train", "the image is too small for lenet", got=str(shape), want="≥ 16×16")
-        self.conv1 = nn.Conv2d(channels, 8, 5, bias=False)
+            raise fail("train", "the image is too small for lenet", got=str(shape), want="≥ 4×4")
+        self.conv1 = nn.Conv2d(channels, 8, 5, padding=padding, bias=False)
         self.bn1 = nn.BatchNorm2d(8)
         self.act1 = activation("conv2")
         self.pool1 = nn.MaxPool2d(2)
-        self.conv2 = nn.Conv2d(8, 16, 5, bias=False)
+        self.conv2 = nn.Conv2d(8, 16, 5, padding=padding, bias=False)
         self.bn2 = nn.BatchNorm2d(16)
         self.act2 = activation("fc1")
         self.pool2 = nn.MaxPool2d(2)

@@ -38,10 +38,6 @@ def equal(a, b):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_one_epoch_is_better_than_chance(tmp_path, name):
-    if name == "lenet":
-        with pytest.raises(McugenError, match="too small for lenet"):
-            uniform.train(config(tmp_path, model=name), OPTIONS())
-        return
     result = uniform.train(config(tmp_path, model=name, epochs=1, batch_size=32), OPTIONS())
     assert result.samples == 360
     assert result.accuracy > (0.8 if name == "mlp" else 0.5)
@@ -193,7 +189,12 @@ def test_schedule_rises_then_falls():
     assert values[5:] == sorted(values[5:], reverse=True)
 
 
-@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
+def test_an_image_too_small():
+    with pytest.raises(McugenError, match="too small for lenet"):
+        models.build("lenet", (1, 3, 8), 10)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (3, 32, 32)])
 @pytest.mark.parametrize("name", MODELS)
 def test_zoo_shapes(name, shape):
     model = models.build(name, shape, 7).eval()
