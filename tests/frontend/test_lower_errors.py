@@ -1,5 +1,6 @@
 """Models that cannot be lowered: what is wrong, where, what to do; all faults together."""
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -143,3 +144,27 @@ def test_all_faults_come_together(tmp_path: Path) -> None:
         "the weight 'a.weight' of aten.conv2d.default is not quantized",
         "the weight 'b.weight' of aten.conv2d.default is not quantized",
     ]
+
+
+class OtherGrid(nn.Module):
+    """dequantize with another scale than the quantize in front of it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        q = torch.ops.quantized_decomposed
+        x = q.quantize_per_tensor(x, 1 / 255, 0, 0, 255, torch.uint8)
+        return q.dequantize_per_tensor(x, 1 / 128, 0, 0, 255, torch.uint8)
+
+
+def test_a_dequantize_of_another_grid(tmp_path: Path) -> None:
+    importlib.import_module("torch.ao.quantization.fx._decomposed")  # registers the ops
+    with pytest.raises(McugenError, match="has another grid than the tensor it reads"):
+        lowered(OtherGrid(), (3, 8, 8), tmp_path)
+
+
+def test_a_bias_that_is_no_number(tmp_path: Path) -> None:
+    layer = conv(3, 4, 3)
+    inner = layer.layer
+    del inner.bias
+    inner.register_buffer("bias", torch.tensor([0.0, 1.0, float("nan"), 2.0]))
+    with pytest.raises(McugenError, match="bias' has NaN or infinite values"):
+        lowered(nn.Sequential(pixels(), layer, i8()), (3, 8, 8), tmp_path)

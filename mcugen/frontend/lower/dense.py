@@ -6,7 +6,7 @@ import numpy as np
 
 from mcugen.errors import fail
 from mcugen.frontend.graph import GraphNode
-from mcugen.frontend.lower.operands import array, gridded, integer, integers, pair, weights
+from mcugen.frontend.lower.operands import finite, gridded, integer, integers, pair, weights
 from mcugen.frontend.lower.state import Context, GridConstant, Real, Tensor
 from mcugen.ir import ops
 from mcugen.ir.program import Meaning
@@ -108,7 +108,7 @@ def _accumulators(
     """The op appended, its result's meaning: scale_x·scale_w per channel, bias and input offset."""
     x, w = layer.x, layer.w
     offset = np.asarray(x.meaning.offset)
-    bias = array(ctx, node, "bias")
+    bias = finite(ctx, node, "bias")
     total = np.zeros(1) if bias is None else bias
     if offset.any():
         if padded:

@@ -23,7 +23,16 @@ from mcugen.frontend.lower.functions import (
 )
 from mcugen.frontend.lower.grids import UniformGrid
 from mcugen.frontend.lower.layout import plain
-from mcugen.frontend.lower.operands import array, flag, gridded, number, real, spelled, tensor
+from mcugen.frontend.lower.operands import (
+    array,
+    finite,
+    flag,
+    gridded,
+    number,
+    real,
+    spelled,
+    tensor,
+)
 from mcugen.frontend.lower.state import (
     Constant,
     Context,
@@ -170,7 +179,7 @@ def _per_channel_constant(ctx: Context, node: GraphNode, name: str) -> np.ndarra
         return np.array([number(node, name, 0.0)])
     if not isinstance(tensor(ctx, node, name), Constant):
         return None
-    data = array(ctx, node, name)
+    data = finite(ctx, node, name)
     assert data is not None
     rank = len(ctx.graph.metas[node.outputs[0]].shape)
     channels = ctx.graph.metas[node.outputs[0]].shape[1]

@@ -142,6 +142,14 @@ def array(ctx: Context, node: GraphNode, name: str) -> np.ndarray | None:
     raise fail("lower", f"{spelled(ctx, node, name)} of {node.target} must be a constant")
 
 
+def finite(ctx: Context, node: GraphNode, name: str) -> np.ndarray | None:
+    """Like `array`; McugenError where it has NaN or infinite values."""
+    data = array(ctx, node, name)
+    if data is not None and not np.isfinite(data).all():
+        raise fail("lower", f"{spelled(ctx, node, name)} has NaN or infinite values")
+    return data
+
+
 def integer(node: GraphNode, name: str, default: int) -> int:
     value = node.arguments.get(name, default)
     if not isinstance(value, int):

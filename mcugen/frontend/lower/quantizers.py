@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mcugen.errors import fail
-from mcugen.frontend.graph import GraphNode, Ref
+from mcugen.frontend.graph import GraphNode
 from mcugen.frontend.lower.grids import (
     BinaryGrid,
     Grid,
@@ -28,7 +28,7 @@ from mcugen.frontend.lower.state import (
     quantize_real,
 )
 from mcugen.ir import ops
-from mcugen.ir.program import Value
+from mcugen.ir.program import Meaning, Value
 from mcugen.ir.types import Int, TensorType, spanning
 
 
@@ -52,10 +52,6 @@ def quantize(ctx: Context, node: GraphNode) -> Tensor:
 
 def fake_quantize(ctx: Context, node: GraphNode) -> Tensor:
     """aten.fake_quantize_per_{tensor,channel}_affine: the same grid, ties to even."""
-    if tensor(ctx, node, "fake_quant_enabled") is not None:
-        enabled = array(ctx, node, "fake_quant_enabled")
-        if enabled is not None and not enabled.all():
-            return ctx.tensors[_name(node, "self")]
     scale, zero = _scale_and_zero(ctx, node, "scale", "zero_point")
     bounds = integer(node, "quant_min", 0), integer(node, "quant_max", 255)
     return _place(
@@ -86,14 +82,18 @@ def dequantize_decomposed(ctx: Context, node: GraphNode) -> Tensor:
     if isinstance(found, Constant):
         levels = found.data.astype(np.int64)
         return _stored(levels, scale, zero, integer(node, "axis", -1), found.name)
-    same = isinstance(found, GridConstant) or (
-        isinstance(found, Real)
-        and np.allclose(found.meaning.scale, scale.ravel(), rtol=1e-12)
-        and found.meaning.zero == int(zero.ravel()[0])
-    )
-    if found is None or not same:
+    if found is None or not _on_grid(found, scale.ravel(), zero.ravel()):
         raise fail("lower", f"{node.target} has another grid than the tensor it reads")
     return found
+
+
+def _on_grid(found: Tensor, scale: np.ndarray, zero: np.ndarray) -> bool:
+    """Whether a quantized tensor lies on the grid of `scale` and `zero`."""
+    if isinstance(found, GridConstant):  # centred: its zero point is no longer known
+        return found.scale.shape == scale.shape and bool((found.scale == scale).all())
+    if not isinstance(found, Real) or not found.on_grid:
+        return False
+    return found.meaning == Meaning(tuple(scale.tolist()), int(zero[0]))
 
 
 def _stored(
@@ -116,12 +116,6 @@ class _Request:
     bounds: tuple[int, int]
     axis: int
     ties: Ties
-
-
-def _name(node: GraphNode, argument: str) -> str:
-    ref = node.arguments[argument]
-    assert isinstance(ref, Ref)
-    return ref.name
 
 
 def _place(ctx: Context, node: GraphNode, argument: str, request: _Request) -> Tensor:
