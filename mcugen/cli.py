@@ -5,7 +5,6 @@ command that needs them, so that each starts fast.
 """
 
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ import typer
 
 from mcugen import __version__
 from mcugen.errors import McugenError, fail
+from mcugen.interrupts import catch_interrupts
 from mcugen.report import console
 
 if TYPE_CHECKING:
@@ -341,8 +341,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         # A terminal that lacks a character gets a question mark, not a crash.
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    # What tidies up after Ctrl-C does so too when something else ends us.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    catch_interrupts()
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
     code = _exit_code([item for item in arguments if item != "--debug"], debug)

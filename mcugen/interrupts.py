@@ -1,7 +1,9 @@
-"""Ctrl-C at a bad moment: short critical sections run to their end before it counts."""
+"""Ctrl-C at a bad moment: it is never lost, and short critical sections end before it counts."""
 
+import _thread
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -10,6 +12,28 @@ from pathlib import Path
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_AGAIN_S = 0.01
+
+
+def catch_interrupts() -> None:
+    """Make SIGTERM end a command as Ctrl-C does, and let neither get lost.
+
+    Python drops an exception that is raised in a callback of its own (a weak reference's, in the
+    middle of an import, say). An interrupt that ends there is sent again.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    otherwise = sys.unraisablehook
+
+    def send_again(dropped: "sys.UnraisableHookArgs") -> None:
+        if dropped.exc_type is not KeyboardInterrupt:
+            otherwise(dropped)
+            return
+        # Later and from another thread: raised in here it would be dropped once more.
+        timer = threading.Timer(_AGAIN_S, _thread.interrupt_main)
+        timer.daemon = True
+        timer.start()
+
+    sys.unraisablehook = send_again
 
 
 @contextmanager
