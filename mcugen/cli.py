@@ -15,7 +15,7 @@ import typer
 
 from mcugen import __version__
 from mcugen.errors import McugenError, fail
-from mcugen.interrupts import catch_interrupts
+from mcugen.interrupts import catch_interrupts, interrupted
 from mcugen.report import console
 
 if TYPE_CHECKING:
@@ -357,6 +357,8 @@ def _exit_code(arguments: list[str], debug: bool) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except Exception as error:
+        if interrupted():
+            return INTERRUPTED
         if debug:
             traceback.print_exc()
         console.say(_worded(error))

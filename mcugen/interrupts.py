@@ -13,15 +13,19 @@ from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _AGAIN_S = 0.01
+_arrived: list[int] = []
 
 
 def catch_interrupts() -> None:
     """Make SIGTERM end a command as Ctrl-C does, and let neither get lost.
 
     Python drops an exception that is raised in a callback of its own (a weak reference's, in the
-    middle of an import, say). An interrupt that ends there is sent again.
+    middle of an import, say). An interrupt that ends there is sent again. Compiled code may turn
+    one into an error of its own: `interrupted` tells.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # so a shell starts background jobs
+        signal.signal(signal.SIGINT, _interrupt)
     otherwise = sys.unraisablehook
 
     def send_again(dropped: "sys.UnraisableHookArgs") -> None:
@@ -34,6 +38,16 @@ def catch_interrupts() -> None:
         timer.start()
 
     sys.unraisablehook = send_again
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    _arrived.append(number)
+    signal.default_int_handler(number, frame)
+
+
+def interrupted() -> bool:
+    """Whether a signal that `catch_interrupts` watches has arrived."""
+    return bool(_arrived)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from mcugen.interrupts import catch_interrupts
 class Thing:
     pass
 
+signal.signal(signal.SIGINT, signal.default_int_handler)
 catch_interrupts()
 thing = Thing()
 kept = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT))
@@ -25,6 +27,14 @@ try:
 except KeyboardInterrupt:
     print("interrupted")
 """
+
+
+@pytest.fixture(autouse=True)
+def _hear_interrupts() -> Iterator[None]:
+    """A shell makes background jobs deaf to Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def test_an_interrupt_in_a_callback_is_sent_again() -> None:

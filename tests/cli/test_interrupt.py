@@ -33,6 +33,8 @@ def start(arguments: tuple[str, ...], cwd: Path) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # A shell makes background jobs, and with them these tests, deaf to Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
@@ -111,12 +113,12 @@ def _at_moments(
         process = start(arguments, cwd)
         # The interpreter's own start, before there is anything to tidy up, is left out.
         time.sleep(duration * (0.4 + 0.6 * moment / moments))
-        code, _ = interrupt(process, number)
+        code, words = interrupt(process, number)
         codes.add(code)
         left = _normal(outputs(cwd))
         assert left in (_normal(first), _normal(last))
         # -number: it came while the interpreter shut down, when all was done.
-        assert code in (0, INTERRUPTED, -number), code
+        assert code in (0, INTERRUPTED, -number), words
     assert INTERRUPTED in codes
 
 
