@@ -36,8 +36,6 @@ def _indented(text: str) -> str:
 class McugenError(Exception):
     """Wrong usage or input: the command line prints it and exits with 2."""
 
-    exit_code = 2
-
     def __init__(self, stage: str, faults: Fault | Iterable[Fault]) -> None:
         self.stage = stage
         self.faults = (faults,) if isinstance(faults, Fault) else tuple(faults)

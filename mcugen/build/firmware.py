@@ -6,7 +6,7 @@ interrupted build leaves the last one as it was.
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from mcugen import tools
@@ -69,25 +69,6 @@ class FirmwareReport:
     @property
     def fits(self) -> bool:
         return self.flash.total <= self.flash_size and self.ram.total <= self.ram_size
-
-    def document(self) -> dict[str, object]:
-        """The report as JSON takes it, sizes in bytes."""
-        return {
-            "schema": 1,
-            "board": self.board,
-            "model": self.model,
-            "digest": self.digest,
-            "elf": str(self.elf),
-            "binary": str(self.binary),
-            "hex": str(self.hex),
-            "flash": {**asdict(self.flash), "size": self.flash_size},
-            "ram": {**asdict(self.ram), "size": self.ram_size},
-            "fits": self.fits,
-            "sections": [asdict(section) for section in self.sections],
-            "layers": [asdict(layer) for layer in self.layers],
-            "stack": asdict(self.stack),
-            "model_stack": asdict(self.model_stack),
-        }
 
 
 def image_path(folder: Path, board: Board) -> Path:

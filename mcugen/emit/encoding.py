@@ -12,8 +12,6 @@ from mcugen.emit.manifest import Tensor
 from mcugen.errors import fail
 from mcugen.kernels.storage import pack_planes, unpack_planes, words
 
-_NUMBERS = {"uint8": "u1", "int8": "i1", "uint16": "<u2", "int16": "<i2", "int32": "<i4"}
-
 
 def encode_input(tensor: Tensor, samples: np.ndarray) -> np.ndarray:
     """Memory of `samples`: uint8 [N, tensor.bytes].
@@ -28,7 +26,7 @@ def encode_input(tensor: Tensor, samples: np.ndarray) -> np.ndarray:
         packed = pack_planes(np.moveaxis(samples, 0, -2))
         raw = np.ascontiguousarray(packed, "<u4")
     else:
-        raw = np.ascontiguousarray(samples, _NUMBERS[tensor.dtype])
+        raw = np.ascontiguousarray(samples, tensor.numpy_dtype)
     return raw.view(np.uint8).reshape(count, tensor.bytes)
 
 
@@ -37,7 +35,7 @@ def decode_output(tensor: Tensor, memory: np.ndarray) -> np.ndarray:
     raw = np.ascontiguousarray(memory, np.uint8)
     sample = tensor.shape[1:]
     if tensor.dtype != "bits":
-        numbers = raw.view(_NUMBERS[tensor.dtype]).astype(np.int64)
+        numbers = raw.view(tensor.numpy_dtype).astype(np.int64)
         return numbers.reshape(len(raw), *sample)
     channels = sample[-1]
     planes = _planes(tensor)

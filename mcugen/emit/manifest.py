@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mcugen.errors import Fault, McugenError, fail
@@ -43,6 +44,12 @@ class Tensor(_Record):
     zero_point: int
     #: Shape in the PyTorch model (NCHW for images), batch included.
     torch_shape: tuple[int, ...]
+
+    @property
+    def numpy_dtype(self) -> np.dtype:
+        """How numpy reads the elements from memory; `bits` as words of 32."""
+        name = "uint32" if self.dtype == "bits" else self.dtype
+        return np.dtype(name).newbyteorder("<")
 
 
 class Layer(_Record):

@@ -14,14 +14,6 @@ from mcugen.target.cores import Core
 
 IntegerArray = npt.NDArray[np.integer]
 
-#: Element types as they lie in memory; `bits` holds 32 elements a word.
-_DTYPES = {"bits": np.dtype("<u4")}
-
-
-def element_dtype(tensor: Tensor) -> np.dtype:
-    """How numpy reads `tensor` from memory."""
-    return _DTYPES.get(tensor.dtype) or np.dtype(tensor.dtype).newbyteorder("<")
-
 
 class ModelEmulator:
     """One model, compiled for `core`, initialised once, ready to run inputs one after another."""
@@ -54,7 +46,7 @@ class ModelEmulator:
             McugenError: another number of elements, or values outside of the element type.
         """
         tensor = self.manifest.input
-        dtype = element_dtype(tensor)
+        dtype = tensor.numpy_dtype
         converted = np.ascontiguousarray(values).astype(dtype)
         if converted.nbytes != tensor.bytes:
             count = tensor.bytes // dtype.itemsize
@@ -74,7 +66,7 @@ class ModelEmulator:
         self._expect_ok(self.run_symbol)
         tensor = self.manifest.output
         data = self.emulator.read(self._output, tensor.bytes)
-        return np.frombuffer(data, element_dtype(tensor))
+        return np.frombuffer(data, tensor.numpy_dtype)
 
     def run_batch(self, inputs: IntegerArray) -> IntegerArray:
         """Outputs of `inputs`, one a row: `(n, …)` in, `(n, elements)` out, as they lie in memory.
@@ -83,7 +75,7 @@ class ModelEmulator:
             McugenError: as `set_input` and `run`.
         """
         tensor = self.manifest.output
-        dtype = element_dtype(tensor)
+        dtype = tensor.numpy_dtype
         outputs = np.empty((len(inputs), tensor.bytes // dtype.itemsize), dtype)
         for row, values in zip(outputs, inputs, strict=True):
             self.set_input(values)
@@ -93,7 +85,7 @@ class ModelEmulator:
 
 def random_inputs(tensor: Tensor, count: int, seed: int) -> IntegerArray:
     """`count` inputs, uniform over the levels of `tensor`, one a row; same seed, same inputs."""
-    dtype = element_dtype(tensor)
+    dtype = tensor.numpy_dtype
     lo, hi = _bounds(tensor)
     generator = np.random.default_rng(seed)
     shape = (count, tensor.bytes // dtype.itemsize)

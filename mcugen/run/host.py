@@ -14,6 +14,7 @@ from pathlib import Path
 import cffi
 import numpy as np
 
+from mcugen.build import gcc
 from mcugen.emit.encoding import decode_output, encode_input
 from mcugen.emit.manifest import Manifest, Tensor, read_manifest
 from mcugen.emit.render import render
@@ -50,7 +51,7 @@ class HostModel:
     """The model in `folder`, an output of `mcugen generate`, ready to run here.
 
     Raises:
-        McugenError: no manifest, gcc missing, or C that does not compile without a warning.
+        McugenError: no manifest, gcc missing, or C that does not compile.
     """
 
     def __init__(self, folder: Path, *, optimize: str = "-O3") -> None:
@@ -253,4 +254,4 @@ def _compile(
         harness = f"{manifest.name}.c"
         (work / harness).write_text(_harness(source))
         units = [*units, harness]
-    run_checked(["gcc", "-std=c99", *flags, "-o", str(output), *units], cwd=work)
+    run_checked(gcc.compile_host(units, output, flags), cwd=work)

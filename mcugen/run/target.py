@@ -1,23 +1,13 @@
 """Samples through the firmware on a board or in QEMU, as one record of results."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from mcugen.emit.manifest import Dtype, Manifest
+from mcugen.emit.manifest import Manifest
 from mcugen.errors import fail
 from mcugen.run.device import Device, Identity
-
-#: Little-endian, as every Cortex-M that mcugen knows.
-NUMPY_DTYPES: Mapping[Dtype, str] = {
-    "uint8": "<u1",
-    "int8": "<i1",
-    "uint16": "<u2",
-    "int16": "<i2",
-    "int32": "<i4",
-    "bits": "<u4",
-}
 
 #: Called with the samples done and the samples in all.
 Progress = Callable[[int, int], None]
@@ -73,7 +63,7 @@ def run_on(
     outputs, cycles, layer_cycles = [], [], []
     for done, sample in enumerate(samples, start=1):
         result = device.run(sample)
-        outputs.append(np.frombuffer(result.output, NUMPY_DTYPES[manifest.output.dtype]))
+        outputs.append(np.frombuffer(result.output, manifest.output.numpy_dtype))
         if not device.emulated:
             cycles.append(result.cycles)
             layer_cycles.append(device.layer_cycles())

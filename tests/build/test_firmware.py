@@ -1,6 +1,5 @@
 """The image: built, measured, refused where it must be; never half-written."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -25,18 +24,6 @@ def test_report(built: FirmwareReport, board: Board) -> None:
     assert [layer.name for layer in built.layers] == ["square", "sum"]
     assert all(layer.code > 0 for layer in built.layers)
     assert built.hex.read_text().startswith(":020000040800")
-
-
-def test_report_as_json(built: FirmwareReport) -> None:
-    document = json.loads(json.dumps(built.document()))
-    assert document["elf"].endswith("/build/stm32f446/firmware.elf")
-    assert document["flash"]["total"] == built.flash.total
-    assert document["ram"] == {
-        **{"total": built.ram.total, "arena": 48, "static": built.ram.static},
-        **{"stack": 2048, "size": 131_072},
-    }
-    assert document["fits"] is True
-    assert document["stack"]["path"][0][0] == "reset_handler"
 
 
 def test_image_layout(built: FirmwareReport, board: Board) -> None:

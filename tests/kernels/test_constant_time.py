@@ -8,7 +8,7 @@ import pytest
 from mcugen.emit import emit, write
 from mcugen.emit.encoding import decode_output, encode_input
 from mcugen.ir import interp
-from mcugen.profile.model import ModelEmulator, element_dtype
+from mcugen.profile.model import ModelEmulator
 from mcugen.profile.trace import Tracer
 from mcugen.target.cores import core_named
 from tests.programs import random_inputs, random_program
@@ -31,10 +31,10 @@ def test_instructions_do_not_depend_on_the_input(core: str, tmp_path: Path) -> N
         inputs = random_inputs(program, 6, seed)
         counts, outputs = set(), []
         for memory in encode_input(tensor, inputs):
-            model.set_input(memory.view(element_dtype(tensor)))
+            model.set_input(memory.view(tensor.numpy_dtype))
             counts.add(tracer.call(model.run_symbol, model.context).total.instructions)
             # A run may overwrite its input.
-            model.set_input(memory.view(element_dtype(tensor)))
+            model.set_input(memory.view(tensor.numpy_dtype))
             outputs.append(model.run().view(np.uint8))
         got = decode_output(emitted.manifest.output, np.stack(outputs))
         np.testing.assert_array_equal(got, interp.run(program, inputs), program.name)

@@ -6,7 +6,7 @@ tell. `rising`/`falling` state monotonicity per channel.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from fractions import Fraction
@@ -260,7 +260,3 @@ def merged_affine(functions: Sequence[Function]) -> Affine | None:
             return None
         form = affine(form.scale * function.scale, function(form.offset))
     return form
-
-
-#: Makes the chain of an elementwise ATen op from its numeric arguments.
-Maker = Callable[..., tuple[Function, ...]]
