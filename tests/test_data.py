@@ -226,6 +226,7 @@ GOOD = bytes((0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 28, 0, 0, 0, 28)) + bytes(784)
         gzip.compress(GOOD[:3] + b"\x01" + GOOD[4:]),
         gzip.compress(GOOD[:4] + b"\xff" * 4 + GOOD[8:]),
     ],
+    ids=["not gzip", "empty", "short", "cut", "element type", "sizes"],
 )
 def test_damaged_idx(empty, content):
     for source in data._MNIST["test"]:
