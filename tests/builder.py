@@ -20,9 +20,11 @@ class Builder:
         return self._consts[-1].name
 
     def codes(self, shape: tuple[int, ...], seed: int = 0) -> str:
-        """Random codes of bit planes; the plane is the first axis."""
+        """Random codes of bit planes ±1, ±2, ±4 …; the plane is the first axis."""
+        basis = 2 ** np.arange(shape[0])
         data = np.random.default_rng(seed).choice([-1, 1], shape)
-        return self.const(data, Planes(shape[0]))
+        data *= basis.reshape(-1, *[1] * (len(shape) - 1))
+        return self.const(data, Planes(tuple(basis.tolist())))
 
     def op(self, op: ops.Op, source: Source | None = None, meaning: Meaning | None = None) -> str:
         name = f"%{len(self._nodes)}"

@@ -86,7 +86,7 @@ class _Writer:
             last = self._step(last)
         while not self.nodes:
             planes = isinstance(self.input.type.element, Planes)
-            last = self._try(self._max_pool if planes else self._convert, last) or last
+            last = self._try(self._linear if planes else self._convert, last) or last
         kind = self.types[last]
         if len(kind.shape) == 2 and isinstance(kind.element, Int) and self._chance(0.15):
             last = self._add(ops.ArgMax(last))
@@ -134,9 +134,8 @@ class _Writer:
         if self._chance(0.8):
             edge = max(1, min(9, int((MOST_ELEMENTS / channels) ** 0.5)))
             shape = (1, self._between(1, edge), self._between(1, edge), channels)
-        if self._chance(0.2):
-            image = len(shape) == 4
-            return TensorType(shape, Planes(2 if image and self._chance(0.1) else 1))
+        if self._chance(0.25):
+            return TensorType(shape, self._planes())
         return TensorType(shape, self._interval())
 
     def _meaning(self) -> Meaning:
@@ -223,11 +222,28 @@ class _Writer:
     def _weights(self, kind: TensorType, shape: tuple[int, ...]) -> tuple[str, int]:
         """Weights for a dense op, and the zero point of its input."""
         if isinstance(kind.element, Planes):
-            return self._const(self.rng.choice([-1, 1], (1, *shape)), Planes(1)), 0
+            return self._plane_weights(shape), self._one_of((0, 0, 0, 1, -7))
         element = self._interval()
         data = self.rng.integers(element.lo, element.hi, shape, endpoint=True)
         zero = self._between(kind.element.lo, kind.element.hi) if self._chance(0.4) else 0
         return self._const(data, element), zero
+
+    def _planes(self) -> Planes:
+        """One plane ±1, mostly, or up to four of any size and order."""
+        if self._chance(0.6):
+            return Planes((1,))
+        count = self._one_of((1, 2, 2, 3, 4))
+        most = self._one_of((3, 8, 200))
+        return Planes(tuple(sorted(self.rng.integers(0, most, count, endpoint=True).tolist())))
+
+    def _plane_weights(self, shape: tuple[int, ...]) -> str:
+        """Rows with bases of their own, some of them zero."""
+        bound = self._planes()
+        data = self.rng.choice([-1, 1], (bound.count, *shape))
+        if bound.basis != (1,):
+            rows = [self.rng.integers(0, entry, shape[0], endpoint=True) for entry in bound.basis]
+            data *= np.stack(rows).reshape(bound.count, -1, *[1] * (len(shape) - 1))
+        return self._const(data, bound)
 
     def _linear(self, x: str) -> str:
         kind = self.types[x]
@@ -327,6 +343,9 @@ class _Writer:
     def _threshold(self, x: str) -> str:
         kind = self.types[x].integer
         rows, count = self._rows(x), self._one_of(_THRESHOLDS)
+        planes = self._planes() if self._chance(0.3) else None
+        if planes:
+            count = 2**planes.count - 1
         reach = kind.levels // 8 + 2
         low, high = max(INT32_MIN, kind.lo - reach), min(INT32_MAX, kind.hi + reach)
         table = np.sort(self.rng.integers(low, high, (rows, count), endpoint=True), axis=1)
@@ -340,8 +359,8 @@ class _Writer:
                 x,
                 self._const(table, accumulator(INT32_MIN, INT32_MAX)),
                 self._const(directions.astype(np.int64), Int(2, True, -1, 1)),
-                lo=0 if count == 1 else self._one_of((0, 0, -8, 3)),
-                planes=int(count == 1 and self._chance(0.7)),
+                lo=0 if planes else self._one_of((0, 0, -8, 3)),
+                basis=planes.basis if planes else (),
             )
         )
 

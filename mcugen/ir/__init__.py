@@ -1,10 +1,11 @@
 """The integer program: types, ops, text form, verifier, interpreter. Integers only."""
 
 from mcugen.ir.program import Const, Meaning, Node, Program, Source, Value, constant
-from mcugen.ir.types import Int, Planes, TensorType
+from mcugen.ir.types import BINARY, Int, Planes, TensorType
 from mcugen.ir.verify import verify
 
 __all__ = [
+    "BINARY",
     "Const",
     "Int",
     "Meaning",

@@ -1,6 +1,6 @@
 """The numpy interpreter: the definition of what each op computes. C is tested against it.
 
-Arrays carry any number of samples on the batch axis. Integers are int64; `planes<K>` values are
+Arrays carry any number of samples on the batch axis. Integers are int64; values in bit planes are
 int8 codes −1/+1 of shape [K, N, ...]. Products of integers go through float64 matrix multiplies,
 which are exact: the verifier bounds every partial sum by 2^31.
 """
@@ -60,12 +60,26 @@ def evaluate(op: ops.Op, env: Env, get: Lookup) -> np.ndarray:
     raise NotImplementedError(op.mnemonic)
 
 
+def plane_values(codes: np.ndarray, basis: tuple[int, ...]) -> np.ndarray:
+    """The values of codes [K, ...] as int64 [...]."""
+    return np.tensordot(np.array(basis), codes, axes=1)
+
+
 def _centred(get: Lookup, env: Env, ref: str, zero: int) -> np.ndarray:
-    """x − zero, or the codes of a single bit plane as integers."""
-    value = get(ref)
-    if isinstance(env.type(ref).element, Planes):
-        return value[0].astype(np.int64)
+    """x − zero."""
+    element = env.type(ref).element
+    value = plane_values(get(ref), element.basis) if isinstance(element, Planes) else get(ref)
     return value - zero
+
+
+def _weights(get: Lookup, env: Env, ref: str) -> np.ndarray:
+    return get(ref).sum(axis=0) if isinstance(env.type(ref).element, Planes) else get(ref)
+
+
+def _codes(numbers: np.ndarray, planes: int) -> np.ndarray:
+    """Codes −1/+1 [K, ...] of their numbers [...]."""
+    bits = [numbers >> plane & 1 for plane in range(planes)]
+    return (2 * np.stack(bits) - 1).astype(np.int8)
 
 
 def _dot(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -94,7 +108,7 @@ def _span(window: Window, tap: int, extent: int) -> slice:
 @evaluate.register
 def _conv2d(op: ops.Conv2d, env: Env, get: Lookup) -> np.ndarray:
     x = _centred(get, env, op.x, op.x_zero)
-    w = _centred(get, env, op.w, 0)
+    w = _weights(get, env, op.w)
     out, kh, kw, depth = w.shape
     per_group = out // op.groups
     total: np.ndarray | int = 0
@@ -117,7 +131,7 @@ def _conv2d(op: ops.Conv2d, env: Env, get: Lookup) -> np.ndarray:
 @evaluate.register
 def _linear(op: ops.Linear, env: Env, get: Lookup) -> np.ndarray:
     x = _centred(get, env, op.x, op.x_zero)
-    return _dot(x.reshape(len(x), -1), _centred(get, env, op.w, 0))
+    return _dot(x.reshape(len(x), -1), _weights(get, env, op.w))
 
 
 @evaluate.register
@@ -141,10 +155,11 @@ def _sum_pool(op: ops.SumPool, env: Env, get: Lookup) -> np.ndarray:
 
 @evaluate.register
 def _max_pool(op: ops.MaxPool, env: Env, get: Lookup) -> np.ndarray:
-    x = get(op.x)
-    if isinstance(env.type(op.x).element, Planes):
-        return np.stack([_largest(plane, op) for plane in x])
-    return _largest(x, op)
+    x, element = get(op.x), env.type(op.x).element
+    if not isinstance(element, Planes):
+        return _largest(x, op)
+    numbers = plane_values(x > 0, tuple(2**plane for plane in range(element.count)))
+    return _codes(_largest(numbers, op), element.count)
 
 
 def _largest(x: np.ndarray, op: ops.MaxPool) -> np.ndarray:
@@ -196,8 +211,8 @@ def _threshold(op: ops.Threshold, env: Env, get: Lookup) -> np.ndarray:
         passed = np.stack(
             [np.searchsorted(row, x[..., c], side="right") for c, row in enumerate(table)], axis=-1
         )
-    if op.planes:
-        return (2 * passed - 1).astype(np.int8)[None]
+    if op.basis:
+        return _codes(Planes(op.basis).ranked[passed], len(op.basis))
     return op.lo + passed.astype(np.int64)
 
 

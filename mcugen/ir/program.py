@@ -20,7 +20,7 @@ Array = np.ndarray
 class Meaning:
     """What an integer stands for: real = scale · (q − zero) + offset, per tensor or per channel.
 
-    For bit planes q is the code e ∈ {−1, +1}. Metadata for checks and reports: never arithmetic.
+    For bit planes q is the value Σ basis·e. Metadata for checks and reports: never arithmetic.
     """
 
     scale: tuple[float, ...]
@@ -53,7 +53,11 @@ class Value:
 
 @dataclass(frozen=True, eq=False)
 class Const:
-    """A constant tensor; bit planes are stored as −1/+1 with the plane as the first axis."""
+    """A constant tensor.
+
+    Bit planes have the plane as their first axis and rows as the next; plane j of row r holds ±B_rj
+    (the row's basis), so that the sum over planes is the row's values.
+    """
 
     name: str
     type: TensorType
@@ -75,8 +79,12 @@ class Const:
                     got=f"[{low}..{high}]",
                     want=f"[{element.lo}..{element.hi}]",
                 )
-        elif not np.isin(self.data, (-1, 1)).all():
-            raise fail("ir", f"constant {self.name} has a code other than −1 and +1")
+        else:
+            sizes = np.abs(self.data).reshape(*self.data.shape[:2], -1)
+            if (sizes != sizes[..., :1]).any():
+                raise fail("ir", f"constant {self.name} has a row whose plane is not ±one number")
+            if (sizes[..., 0].max(axis=1) > np.array(element.basis)).any():
+                raise fail("ir", f"constant {self.name} leaves {element.spelling}")
         self.data.setflags(write=False)
 
     @property
@@ -95,8 +103,8 @@ class Const:
 def constant(name: str, data: Array, element: Element) -> Const:
     """A constant named `@name`; `data` includes the plane axis when `element` is `Planes`."""
     shape = data.shape[1:] if isinstance(element, Planes) else data.shape
-    kind = np.int8 if isinstance(element, Planes) else np.int64
-    return Const(f"@{name}", TensorType(shape, element), np.ascontiguousarray(data, kind).copy())
+    data = np.ascontiguousarray(data, np.int64).copy()
+    return Const(f"@{name}", TensorType(shape, element), data)
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,7 @@ def _node(node: Node) -> str:
     attributes = ", ".join(
         f"{name}={':'.join(map(str, value)) if isinstance(value, tuple) else value}"
         for name, value in node.op.attributes.items()
+        if value != ()
     )
     if attributes:
         text += f" {{{attributes}}}"

@@ -1,17 +1,21 @@
 """Tensor types of the integer program: a shape and an element.
 
-An element is an integer with the interval its values lie in, or K bit planes of {−1, +1}. Shapes
+An element is an integer with the interval its values lie in, or a sum of bit planes ±basis. Shapes
 carry the batch first (always 1 in a program); images are NHWC, so the channel is the last axis.
 """
 
 import math
 import re
 from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
 
 from mcugen.errors import fail
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 MAX_ELEMENTS = 2**31 - 1
+MAX_PLANES = 8
 
 
 @dataclass(frozen=True)
@@ -50,15 +54,50 @@ class Int:
 
 @dataclass(frozen=True)
 class Planes:
-    """`count` bit planes; each element is a code e ∈ {−1, +1}^count (bit 1 stands for +1)."""
+    """Bit planes: an element is Σ basis[k]·e_k with a code e ∈ {−1, +1}^K (bit 1 stands for +1).
 
-    count: int
+    What is computed at run time lies on `basis` itself. The rows of a constant (weights) have
+    bases of their own, which `basis` bounds as an interval bounds integers.
+    """
+
+    basis: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.basis) <= MAX_PLANES or min(self.basis) < 0:
+            raise fail(
+                "ir", f"{self.spelling}", want=f"1 to {MAX_PLANES} planes of non-negative integers"
+            )
+
+    @property
+    def count(self) -> int:
+        return len(self.basis)
 
     @property
     def spelling(self) -> str:
-        return f"planes<{self.count}>"
+        return f"planes<{','.join(map(str, self.basis))}>"
+
+    @property
+    def reach(self) -> int:
+        """The largest value; the smallest is its negative."""
+        return sum(self.basis)
+
+    @cached_property
+    def ranked(self) -> np.ndarray:
+        """Number of the code at each rank: int64 [2^K], from the smallest value to the largest.
+
+        Bit k of a code's number is set where e_k = +1. Equal values keep the order of numbers.
+        """
+        signs = 2 * (np.arange(2**self.count)[:, None] >> np.arange(self.count) & 1) - 1
+        return np.argsort(signs @ np.array(self.basis), kind="stable")
+
+    @property
+    def ordered(self) -> bool:
+        """Codes rise with their numbers: each entry is at least the sum of those before it."""
+        return bool((np.diff(self.ranked) > 0).all())
 
 
+#: One plane of ±1.
+BINARY = Planes((1,))
 Element = Int | Planes
 
 
@@ -112,7 +151,7 @@ class TensorType:
 
 
 _TYPE = re.compile(
-    r"(?:planes<(?P<planes>\d+)>|(?P<sign>[iu])(?P<bits>\d+))\[(?P<shape>[\d,]*)\]"
+    r"(?:planes<(?P<planes>[\d,]+)>|(?P<sign>[iu])(?P<bits>\d+))\[(?P<shape>[\d,]*)\]"
     r"(?: \[(?P<lo>-?\d+)\.\.(?P<hi>-?\d+)\])?"
 )
 
@@ -128,7 +167,8 @@ def parse_type(text: str) -> TensorType:
         raise fail("text", f"'{text}' is not a tensor type", want="like u8[1,28,28,1] [0..255]")
     shape = tuple(int(extent) for extent in match["shape"].split(",") if extent)
     if match["planes"]:
-        return TensorType(shape, Planes(int(match["planes"])))
+        basis = tuple(int(entry) for entry in match["planes"].split(",") if entry)
+        return TensorType(shape, Planes(basis))
     if match["lo"] is None:
         raise fail("text", f"'{text}' has no interval", want="like u8[1,28,28,1] [0..255]")
     signed = match["sign"] == "i"

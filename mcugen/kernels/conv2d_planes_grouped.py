@@ -1,4 +1,4 @@
-"""Grouped convolution of one bit plane by one bit plane in plain C.
+"""Grouped convolution of bit planes by bit planes in plain C; see `planes` for the arithmetic.
 
 A group's channels may begin and end inside a word: its weights are packed at the bits where the
 input has them, and a mask per group keeps the neighbours' bits out of the count.
@@ -9,9 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcugen.ir import ops
+from mcugen.ir.types import Planes
 from mcugen.kernels.base import Kernel, Recipe
 from mcugen.kernels.constants import bit_words, numbers
 from mcugen.kernels.epilogue import epilogue_of
+from mcugen.kernels.planes import Product, product, weight_planes
 from mcugen.kernels.step import Step
 from mcugen.kernels.storage import WORD_BITS, pack_planes, words
 from mcugen.kernels.window import Geometry, geometry, overlap
@@ -20,10 +22,13 @@ from mcugen.target.cores import Core
 
 @dataclass(frozen=True)
 class Context:
+    product: Product
     geometry: Geometry
     depth: int
     groups: int
     per_group: int
+    words: int
+    """Words of one plane of a pixel."""
     pixel_words: int
     span: int
     """Words of a pixel that one group reads."""
@@ -42,34 +47,44 @@ def cost(step: Step, core: Core) -> int:
     op = step.op
     assert isinstance(op, ops.Conv2d)
     depth = step.inputs[0].type.channels // op.groups
-    return 30 * (step.macs // depth) * (words(depth) + 1) + 60 * step.accumulator.size
+    element = step.inputs[0].type.element
+    assert isinstance(element, Planes)
+    planes = weight_planes(step).basis.shape[1]
+    taps = planes * element.count * step.macs // depth
+    return 30 * taps * (words(depth) + 1) + 60 * planes * step.accumulator.size
 
 
 def build(step: Step, core: Core) -> Recipe:
     del core
     op = step.op
     assert isinstance(op, ops.Conv2d)
-    codes = step.env.data(op.w)[0]
-    out, height, width, depth = codes.shape
+    taken = weight_planes(step)
+    planes, out, height, width, depth = taken.codes.shape
     first, span = _placement(op.groups, depth)
     window = geometry(step, (height, width))
+    summed, bases = product(step, taken)
     context = Context(
+        product=summed,
         geometry=window,
         depth=depth,
         groups=op.groups,
         per_group=out // op.groups,
-        pixel_words=words(op.groups * depth),
+        words=words(op.groups * depth),
+        pixel_words=step.inputs[0].storage.pixel_units,
         span=span,
         first_c=numbers("first", first, "weights", "").c.name,
     )
-    weights = _placed(codes, first, span, op.groups)
+    weights = np.stack(
+        [_placed(taken.codes[plane], first, span, op.groups) for plane in range(planes)], axis=1
+    )
     masks = _placed(np.ones((op.groups, 1, 1, depth), np.int8), first, span, op.groups)
     return Recipe(
         context=context,
         constants=(
-            bit_words("weights", weights, "weights", "[output][row][column][word of the group]"),
+            bit_words("weights", weights, "weights", "[output][plane][row][column][word]"),
             bit_words("masks", masks, "weights", "[group][word]: bits that belong to the group"),
             numbers("first", first, "weights", "[group]: its first word in a pixel"),
+            *bases,
         ),
         overlaps=(overlap(step, (height, width), per_channel=False),),
         epilogue=epilogue_of(step),
@@ -100,7 +115,7 @@ def _placed(codes: np.ndarray, first: np.ndarray, span: int, groups: int) -> np.
 
 KERNEL = Kernel(
     "conv2d_planes_grouped",
-    "conv2d in groups of one bit plane by one bit plane",
+    "conv2d in groups of bit planes by bit planes",
     accepts,
     cost,
     build,

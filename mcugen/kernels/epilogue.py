@@ -27,7 +27,7 @@ class Epilogue:
 
     template: str
     returns: str
-    """C type of the element; a bit plane's element is 0 or 1 in a uint32_t."""
+    """C type of the element; that of bit planes is a uint32_t with one bit per plane."""
     per_channel: bool
     constants: tuple[Constant, ...]
     context: object
@@ -87,7 +87,10 @@ class Steps:
     """The accumulator in its channel's direction."""
     in_sequence: tuple[str, ...]
     halvings: tuple[Halving, ...]
-    result: str
+    base: str
+    """What is added to the count, empty where nothing is."""
+    coded: bool
+    """The count is a rank, whose code a table gives."""
     by_sign: bool
 
 
@@ -181,6 +184,9 @@ def _threshold(step: Step, op: ops.Op) -> Epilogue:
         constants.append(numbers("thresholds", table, "table", "[channel][threshold]"))
     if not same_way:
         constants.append(numbers("direction", direction, "table", "[channel]"))
+    planes = Planes(op.basis) if op.basis else None
+    if planes and not planes.ordered:
+        constants.append(numbers("codes", planes.ranked, "table", "[rank]: one bit per plane"))
     elements = [literal(int(t)) if rows == 1 else None for t in table[0]]
     context = Steps(
         table_c=constants[0].c.name if constants else INT32.name,
@@ -190,10 +196,11 @@ def _threshold(step: Step, op: ops.Op) -> Epilogue:
             element or f"threshold[{i}]" for i, element in enumerate(elements) if listed
         ),
         halvings=() if listed else _halvings(count),
-        result=f"{literal(op.lo)} + (int32_t)passed" if op.lo else "passed",
+        base=f"{literal(op.lo)} + (int32_t)" if op.lo else "",
+        coded=planes is not None and not planes.ordered,
         by_sign=2 * max(abs(x.lo), abs(x.hi)) + 1 <= INT32.hi,
     )
-    returns = BITS.name if op.planes else _returns(step)
+    returns = BITS.name if planes else _returns(step)
     per_channel = rows > 1 or not same_way
     return Epilogue("threshold", returns, per_channel, tuple(constants), context)
 

@@ -1,10 +1,16 @@
-"""Max pool of bit planes in plain C: the largest code is +1 where any bit is set, word by word."""
+"""Max pool of bit planes in plain C, 32 channels at a time.
+
+The codes rise with their numbers (`Planes.ordered`), so numbers are compared: from the highest
+plane down, the first that differs decides. Of one plane the maximum is set where any bit is.
+"""
 
 from dataclasses import dataclass
 
 from mcugen.ir import ops
+from mcugen.ir.types import Planes
 from mcugen.kernels.base import Kernel, Recipe
 from mcugen.kernels.step import Step
+from mcugen.kernels.storage import words
 from mcugen.kernels.window import Geometry, geometry, overlap
 from mcugen.target.cores import Core
 
@@ -12,9 +18,11 @@ from mcugen.target.cores import Core
 @dataclass(frozen=True)
 class Context:
     geometry: Geometry
-    channels: int
-    """Words of a pixel, which take the place of channels."""
-    element: str
+    words: int
+    """Words of one plane of a pixel."""
+    pixel_words: int
+    planes: tuple[int, ...]
+    """Where each plane's word lies from that of the first."""
 
 
 def accepts(step: Step, core: Core) -> bool:
@@ -23,23 +31,29 @@ def accepts(step: Step, core: Core) -> bool:
 
 
 def cost(step: Step, core: Core) -> int:
-    """About eight cycles a word and tap, and twenty a word."""
+    """About ten cycles a word and tap, and twenty a word."""
     del core
     op = step.op
     assert isinstance(op, ops.MaxPool)
-    return step.output.storage.count * (8 * op.window[0] * op.window[1] + 20)
+    return step.output.storage.count * (10 * op.window[0] * op.window[1] + 20)
 
 
 def build(step: Step, core: Core) -> Recipe:
     del core
     op = step.op
     assert isinstance(op, ops.MaxPool)
-    window, units = geometry(step, op.window), step.output.storage.pixel_units
-    context = Context(window, units, f"source[(row + {window.columns.at}) * {units}]")
+    window, kind = geometry(step, op.window), step.output.type
+    assert isinstance(kind.element, Planes)
+    count, per_plane = kind.element.count, words(kind.channels)
     return Recipe(
-        context=context,
+        context=Context(
+            geometry=window,
+            words=per_plane,
+            pixel_words=step.output.storage.pixel_units,
+            planes=tuple(plane * per_plane for plane in range(count)),
+        ),
         constants=(),
-        overlaps=(overlap(step, op.window, per_channel=True),),
+        overlaps=(overlap(step, op.window, per_channel=count == 1),),
         epilogue=None,
         helpers=frozenset({"taps"} if window.clipped else ()),
     )

@@ -48,7 +48,7 @@ def _negated(weights: Const, signs: np.ndarray) -> Const:
     """`weights` with the output channels of sign −1 negated."""
     if isinstance(weights.type.element, Planes):
         shape = (1, -1, *[1] * (weights.data.ndim - 2))
-        return constant(weights.name[1:], weights.data * signs.reshape(shape), Planes(1))
+        return constant(weights.name[1:], weights.data * signs.reshape(shape), weights.type.element)
     data = weights.data * signs.reshape(-1, *[1] * (weights.data.ndim - 1))
     element: Int = spanning(int(data.min()), int(data.max()))
     return constant(weights.name[1:], data, element)

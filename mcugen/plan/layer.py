@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mcugen.ir import ops
-from mcugen.ir.types import Int, Planes, TensorType
+from mcugen.ir.types import BINARY, Int, TensorType
 from mcugen.kernels.base import Recipe
 from mcugen.kernels.constants import Constant, Role
 from mcugen.kernels.step import Port, Step
-from mcugen.kernels.storage import BITS, WORD_BITS, Dtype, storage_of
+from mcugen.kernels.storage import WORD_BITS, Dtype, storage_of, words
 from mcugen.plan.names import Names, comment
 
 
@@ -41,11 +41,14 @@ class Output:
 
     c: str
     location: Location
-    planes: bool
+    planes: tuple[int, ...]
+    """Where the word of each plane lies from that of the first; empty for numbers."""
     full_words: bool
     """A pixel has 32 channels or more."""
     partial_word: bool
     """A pixel's last word is not full."""
+    plane_words: int
+    """Words of all planes of a pixel but the first."""
 
 
 @dataclass(frozen=True)
@@ -206,13 +209,15 @@ def _operands(step: Step, offset: Callable[[str], int]) -> tuple[Operand, ...]:
 
 
 def _output(item: Port, offset: Callable[[str], int]) -> Output:
-    c, channels = item.storage.c, item.type.channels
+    c, channels, element = item.storage.c, item.type.channels, item.type.element
+    count = 0 if isinstance(element, Int) else element.count
     return Output(
         c=c.name,
         location=locate(item.type, offset(item.name)),
-        planes=c is BITS,
+        planes=tuple(plane * words(channels) for plane in range(count)),
         full_words=channels >= WORD_BITS,
         partial_word=channels % WORD_BITS != 0,
+        plane_words=max(0, count - 1) * words(channels),
     )
 
 
@@ -227,8 +232,7 @@ def _parameters(
     ]
     parameters.append((f"{out.c} {pointer}out", out.location.pointer))
     if scratch is not None:
-        words = scratch_bytes // 4
-        place = locate(TensorType((1, words * WORD_BITS), Planes(1)), scratch)
+        place = locate(TensorType((1, scratch_bytes // 4 * WORD_BITS), BINARY), scratch)
         parameters.append((f"uint32_t {pointer}scratch", place.pointer))
     return parameters
 

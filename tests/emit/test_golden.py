@@ -39,11 +39,11 @@ def planes() -> Program:
     """Bits from thresholds, a binary convolution, a binary linear layer and its scores' argmax."""
     b = Builder(TensorType((1, 3, 3, 2), Int(4, True, -8, 7)))
     table = b.const(np.array([[0], [2]]), accumulator(-9, 9))
-    x = b.op(ops.Threshold(b.x, table, b.const([1, -1], SIGNS), planes=1))
+    x = b.op(ops.Threshold(b.x, table, b.const([1, -1], SIGNS), basis=(1,)))
     x = b.op(ops.Conv2d(x, b.codes((1, 3, 2, 2, 2)), stride=(1, 1)), Source("conv2d", "conv"))
     table = b.const(np.array([[0]]), accumulator(-9, 9))
-    x = b.op(ops.Threshold(x, table, b.const([1], SIGNS), planes=1))
-    x = b.op(ops.Linear(x, b.const(b_codes(), Planes(1))), Source("linear", "fc"))
+    x = b.op(ops.Threshold(x, table, b.const([1], SIGNS), basis=(1,)))
+    x = b.op(ops.Linear(x, b.const(b_codes(), Planes((1,)))), Source("linear", "fc"))
     return b.done(b.op(ops.ArgMax(x)))
 
 

@@ -104,7 +104,7 @@ PLANES_LAYER_FUNCTION void planes_threshold(const int8_t *in, uint32_t *out)
  * in at arena+4 (36 B)
  * out at arena+0 (16 B); the output runs over the input, which is read before it is written
  */
-/* conv: [output][row][column][32 inputs] */
+/* conv: [output][plane][row][column][32 inputs] */
 static const uint32_t planes_conv_weights[12] MODEL_WEIGHTS_SECTION = {
     0x00000003u, 0x00000001u, 0x00000000u, 0x00000000u, 0x00000002u, 0x00000003u, 0x00000003u,
     0x00000003u, 0x00000003u, 0x00000003u, 0x00000002u, 0x00000001u,
@@ -129,17 +129,20 @@ PLANES_LAYER_FUNCTION void planes_conv(const uint32_t *in, uint32_t *out)
             const uint32_t *filter = planes_conv_weights;
             uint32_t bits = 0u;
             for (uint32_t channel = 0u; channel < 3u; channel++) {
-                uint32_t differing = 0u;
-                for (int32_t ky = 0; ky < 2; ky++) {
-                    const int32_t row = (top + ky) * 3;
-                    const uint32_t *const source = in + (row + left) * 1;
-                    const uint32_t *const weight = filter + (ky * 2 + 0) * 1;
-                    for (int32_t i = 0; i < 2 * 1; i++) {
-                        differing += planes_popcount(source[i] ^ weight[i]);
+                int32_t acc = 0;
+                for (uint32_t plane = 0u; plane < 1u; plane++) {
+                    uint32_t differing = 0u;
+                    for (int32_t ky = 0; ky < 2; ky++) {
+                        const int32_t row = (top + ky) * 3;
+                        const uint32_t *const source = in + (row + left) * 1;
+                        const uint32_t *const weight = filter + (ky * 2 + 0) * 1;
+                        for (int32_t i = 0; i < 2 * 1; i++) {
+                            differing += planes_popcount(source[i] ^ weight[i]);
+                        }
                     }
+                    filter += 4;
+                    acc += products - 2 * (int32_t)differing;
                 }
-                filter += 4;
-                const int32_t acc = products - 2 * (int32_t)differing;
                 bits |= planes_conv_epilogue(acc, channel) << (channel & 31u);
             }
             *out = bits;
@@ -155,7 +158,7 @@ PLANES_LAYER_FUNCTION void planes_conv(const uint32_t *in, uint32_t *out)
  * in at arena+0 (16 B)
  * out at arena+16 (16 B)
  */
-/* fc: [output][word of the input] */
+/* fc: [output][plane][pixel][word] */
 static const uint32_t planes_fc_weights[16] MODEL_WEIGHTS_SECTION = {
     0x00000003u, 0x00000004u, 0x00000001u, 0x00000006u, 0x00000000u, 0x00000003u, 0x00000004u,
     0x00000001u, 0x00000006u, 0x00000000u, 0x00000003u, 0x00000004u, 0x00000001u, 0x00000006u,
@@ -172,12 +175,19 @@ PLANES_LAYER_FUNCTION void planes_fc(const uint32_t *restrict in, int32_t *restr
 {
     const uint32_t *weight = planes_fc_weights;
     for (uint32_t channel = 0u; channel < 4u; channel++) {
-        uint32_t differing = 0u;
-        for (int32_t i = 0; i < 4; i++) {
-            differing += planes_popcount(in[i] ^ weight[i]);
+        int32_t acc = 0;
+        for (uint32_t plane = 0u; plane < 1u; plane++) {
+            const uint32_t *source = in;
+            uint32_t differing = 0u;
+            for (int32_t pixel = 0; pixel < 4; pixel++) {
+                for (int32_t i = 0; i < 1; i++) {
+                    differing += planes_popcount(source[i] ^ weight[i]);
+                }
+                source += 1;
+                weight += 1;
+            }
+            acc += 12 - 2 * (int32_t)differing;
         }
-        weight += 4;
-        const int32_t acc = 12 - 2 * (int32_t)differing;
         *out = planes_fc_epilogue(acc, channel);
         out++;
     }

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from mcugen.errors import McugenError
 from mcugen.ir import (
+    BINARY,
     Int,
     Meaning,
-    Planes,
     Program,
     TensorType,
     Value,
@@ -83,7 +83,7 @@ def test_planes_convolution_counts_agreements_inside_the_image() -> None:
     rng = np.random.default_rng(0)
     x, w = rng.choice([-1, 1], (1, 3, 5, 6, 40)), rng.choice([-1, 1], (1, 4, 3, 3, 40))
     op = ops.Conv2d("%x", "@w", padding=(1, 1, 1, 1))
-    program = program_of(op, TensorType((1, 5, 6, 40), Planes(1)), constant("w", w, Planes(1)))
+    program = program_of(op, TensorType((1, 5, 6, 40), BINARY), constant("w", w, BINARY))
     want = np.stack([naive_conv(sample, w[0], op) for sample in x[0]])
     np.testing.assert_array_equal(interp.run(program, x.astype(np.int8)), want)
 

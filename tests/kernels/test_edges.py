@@ -27,13 +27,13 @@ def _window_outside_the_image() -> Program:
 
 
 def _dilated_window_outside_in_planes() -> Program:
-    b = Builder(TensorType((1, 3, 2, 33), Planes(1)))
+    b = Builder(TensorType((1, 3, 2, 33), Planes((1,))))
     w = b.codes((1, 5, 2, 3, 33))
     return b.done(b.op(ops.Conv2d(b.x, w, padding=(3, 3, 5, 5), dilation=(2, 3))))
 
 
 def _two_planes_pooled() -> Program:
-    b = Builder(TensorType((1, 4, 5, 40), Planes(2)))
+    b = Builder(TensorType((1, 4, 5, 40), Planes((1, 2))))
     return b.done(b.op(ops.MaxPool(b.x, window=(2, 3), stride=(1, 2), padding=(1, 0, 0, 1))))
 
 

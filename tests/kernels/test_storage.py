@@ -33,8 +33,8 @@ def test_channel_c_is_bit_c_mod_32_of_word_c_div_32() -> None:
         (Int(12, True, -5, 5), "int16_t", 12),
         (Int(17, False, 0, 5), "int32_t", 24),
         (Int(40, True, -5, 5), "int32_t", 24),
-        (Planes(1), "uint32_t", 8),
-        (Planes(2), "uint32_t", 16),
+        (Planes((1,)), "uint32_t", 8),
+        (Planes((1, 2)), "uint32_t", 16),
     ],
 )
 def test_storage(element: Int | Planes, c: str, size: int) -> None:

@@ -10,7 +10,7 @@ from mcugen.frontend.lower.operands import finite, gridded, integer, integers, p
 from mcugen.frontend.lower.state import Context, GridConstant, Real, Tensor
 from mcugen.ir import ops
 from mcugen.ir.program import Meaning
-from mcugen.ir.types import Planes, spanning
+from mcugen.ir.types import BINARY, Planes, spanning
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +97,7 @@ def _weight_constant(ctx: Context, node: GraphNode, layer: _Layer) -> str:
     if isinstance(ctx.builder.types[layer.x.ref].element, Planes):
         if not layer.w.binary:
             raise fail("lower", "packed binary activations meet weights of several bits")
-        return ctx.builder.constant(base, layer.rows[None], Planes(1))
+        return ctx.builder.constant(base, layer.rows[None], BINARY)
     element = spanning(int(layer.rows.min()), int(layer.rows.max()))
     return ctx.builder.constant(base, layer.rows, element)
 

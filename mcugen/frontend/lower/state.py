@@ -330,7 +330,7 @@ def emit_epilogue(
             f"{base}.thresholds", chosen.table, accumulator(*_ends(chosen.table))
         )
         direction = builder.constant(f"{base}.direction", chosen.direction, spanning(-1, 1))
-        op = ops.Threshold(ref, table, direction, lo=grid.lo, planes=int(planes))
+        op = ops.Threshold(ref, table, direction, lo=grid.lo, basis=(1,) if planes else ())
         if isinstance(grid, BinaryGrid) and not planes:
             ref = builder.add(op, f"{base}.bit", node.source)
             bit = builder.types[ref].integer

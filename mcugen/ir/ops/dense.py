@@ -9,20 +9,26 @@ import numpy as np
 from mcugen.ir.ops.base import Env, Op, Ref, operand, positive, refuse
 from mcugen.ir.ops.intervals import dense_interval
 from mcugen.ir.ops.windows import Windowed
-from mcugen.ir.types import Planes, TensorType
+from mcugen.ir.types import INT32_MAX, Planes, TensorType
 
 
 def weights(op: Op, env: Env, ref: Ref, x: TensorType) -> np.ndarray:
-    """Weights as plain integers; planes must meet planes, integers integers."""
+    """Weights as plain integers; planes must meet planes, integers integers.
+
+    Raises:
+        McugenError: planes meet integers, or the sum of one pair of planes could leave 32 bits.
+    """
     data = env.data(ref).astype(np.int64)
     element = env.type(ref).element
     if isinstance(element, Planes) != isinstance(x.element, Planes):
         raise refuse(op, f"weights {element.spelling} on {x.element.spelling}")
-    if isinstance(element, Planes):
-        if element.count != 1 or not isinstance(x.element, Planes) or x.element.count != 1:
-            raise refuse(op, "only one plane on each side is supported", got=element.spelling)
-        return data[0]
-    return data
+    if not isinstance(element, Planes) or not isinstance(x.element, Planes):
+        return data
+    # Kernels sum plane by plane, so the planes' sum is bounded besides the values' own.
+    reach = np.abs(data).reshape(*data.shape[:2], -1).sum(axis=(0, 2)).max() * x.element.reach
+    if reach >= INT32_MAX:
+        raise refuse(op, "the sum over planes could overflow 32 bits", got=f"±{reach}")
+    return data.sum(axis=0)
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,7 @@ class Conv2d(Windowed):
     """acc[n,y,x,o] = Σ w[o,ky,kx,i]·(x[…] − x_zero) over the taps inside the image.
 
     w is [O, kh, kw, I/groups]; `groups` = I with O a multiple of I is a depthwise convolution.
-    Taps outside the image contribute 0, for integers (real zero is q = x_zero) and planes alike.
+    Taps outside the image contribute 0 (real zero is x = x_zero). Bit planes count as their values.
     """
 
     mnemonic: ClassVar[str] = "conv2d"

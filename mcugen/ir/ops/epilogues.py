@@ -45,11 +45,11 @@ class Requantize(Op):
 
 @dataclass(frozen=True)
 class Threshold(Op):
-    """lo + #{t in table[c] : direction[c]·x ≥ t}; the code −1/+1 when lo..lo+1 is `planes`.
+    """lo + r, where r = #{t in table[c] : direction[c]·x ≥ t}.
 
     A monotone step function per channel: batch norm, activation and quantizer in one. `table` is
-    i32 [1|C, L−1], each row non-decreasing; `direction` is [1|C] of ±1. With `planes` = 1 the
-    table has one column and the result is planes<1>.
+    i32 [1|C, L−1], each row non-decreasing; `direction` is [1|C] of ±1. With a `basis` of K
+    integers, L is 2^K and the result is the r-th smallest of the values ±basis[0] ± … in planes.
     """
 
     mnemonic: ClassVar[str] = "threshold"
@@ -57,7 +57,7 @@ class Threshold(Op):
     table: Ref = operand()
     direction: Ref = operand()
     lo: int = field(default=0, kw_only=True)
-    planes: int = field(default=0, kw_only=True)
+    basis: tuple[int, ...] = field(default=(), kw_only=True)
 
     def infer(self, env: Env) -> TensorType:
         x = env.type(self.x)
@@ -69,10 +69,15 @@ class Threshold(Op):
             raise refuse(self, f"{self.direction} must be −1 or +1")
         if x.integer.lo <= INT32_MIN:
             raise refuse(self, f"cannot negate {x} in 32 bits")
-        if self.planes:
-            if self.planes != 1 or table.shape[1] != 1:
-                raise refuse(self, "a result in planes needs planes=1 and one threshold")
-            return TensorType(x.shape, Planes(1))
+        if self.basis:
+            planes = Planes(self.basis)
+            if self.lo or table.shape[1] != 2**planes.count - 1:
+                raise refuse(
+                    self,
+                    f"{table.shape[1]} thresholds from {self.lo} onto {planes.spelling}",
+                    want=f"{2**planes.count - 1} from 0",
+                )
+            return TensorType(x.shape, planes)
         ends = [
             (np.sign(direction)[:, None] * end >= table).sum(axis=1)
             for end in (x.integer.lo, x.integer.hi)

@@ -7,9 +7,9 @@ from mcugen.ir.types import INT32_MAX, INT32_MIN, Element, Int, Planes, accumula
 
 
 def interval(element: Element, zero: int) -> tuple[int, int]:
-    """Interval of (q − zero), or of a code in {−1, +1}."""
+    """Interval of (q − zero)."""
     if isinstance(element, Planes):
-        return -1, 1
+        return -element.reach - zero, element.reach - zero
     return element.lo - zero, element.hi - zero
 
 

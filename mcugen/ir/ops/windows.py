@@ -8,7 +8,7 @@ import numpy as np
 
 from mcugen.ir.ops.base import Env, Op, Ref, operand, positive, refuse
 from mcugen.ir.ops.intervals import dense_interval
-from mcugen.ir.types import TensorType
+from mcugen.ir.types import Planes, TensorType
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,10 @@ class SumPool(Windowed):
 
 @dataclass(frozen=True)
 class MaxPool(Windowed):
-    """Largest value (largest code) over the taps inside the image; every window holds one."""
+    """Largest value over the taps inside the image; every window holds one.
+
+    Bit planes must be ordered: among equal values the code of the highest number is taken.
+    """
 
     mnemonic: ClassVar[str] = "max_pool"
     window: tuple[int, int] = field(kw_only=True)
@@ -103,4 +106,6 @@ class MaxPool(Windowed):
         height, width = self.output_extent(x, self.window)
         if not self.inside(x, self.window).any(axis=1).all():
             raise refuse(self, f"a window of padding {self.padding} lies outside the image")
+        if isinstance(x.element, Planes) and not x.element.ordered:
+            raise refuse(self, f"the codes of {x.element.spelling} do not rise with their numbers")
         return TensorType((x.shape[0], height, width, x.channels), x.element)
