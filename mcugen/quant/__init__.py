@@ -1,9 +1,10 @@
 """Quantizer ops, grids, `quantize_`, calibration and export: what training and lowering share."""
 
 from mcugen.quant.apply import quantize_
-from mcugen.quant.calibrate import calibrate
+from mcugen.quant.calibrate import Upstream, calibrate
 from mcugen.quant.export import export
-from mcugen.quant.grid import Basis, Grid, Uniform
+from mcugen.quant.grid import Basis, Grid, Solver, Uniform
+from mcugen.quant.quantizer import follow_data_
 from mcugen.quant.weights import snap_weights_
 from mcugen.quant.wishes import LayerGrids
 
@@ -11,9 +12,12 @@ __all__ = [
     "Basis",
     "Grid",
     "LayerGrids",
+    "Solver",
     "Uniform",
+    "Upstream",
     "calibrate",
     "export",
+    "follow_data_",
     "quantize_",
     "snap_weights_",
 ]

@@ -1,12 +1,14 @@
 """Grids: which levels a tensor may take. Plain data; `quantizer.py` puts a tensor onto one."""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from mcugen.errors import fail
 
 MAX_LEVELS = 65536
 MAX_BITS = 8
 MAX_PLANES = 8
+Solver = Literal["closed", "gradient"]
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,17 @@ class Uniform:
 
 @dataclass(frozen=True)
 class Basis:
-    """The 2^planes levels offset ± a_1 ± … ± a_K (LQ-Nets); one plane is binary."""
+    """The 2^planes levels offset ± a_1 ± … ± a_K (LQ-Nets); one plane is binary.
+
+    `offset` is for activations of one sign, as a ReLU makes them: without one, half of the levels
+    would lie where no value is. Weights have none. `solver` is how its basis is found
+    (`mcugen/quant/qem.py`).
+    """
 
     planes: int = 1
     per_channel: bool | None = None
+    offset: bool = False
+    solver: Solver = "closed"
 
     def __post_init__(self) -> None:
         if not 1 <= self.planes <= MAX_PLANES:
@@ -80,6 +89,8 @@ def settle(grid: Grid, weight: bool) -> Grid:
     """
     per_channel = weight if grid.per_channel is None else grid.per_channel
     if isinstance(grid, Basis):
+        if weight and grid.offset:
+            raise fail("quant", "weights on planes have no offset", help="Basis(…, offset=False)")
         return replace(grid, per_channel=per_channel)
     symmetric = weight if grid.symmetric is None else grid.symmetric
     settled = replace(grid, symmetric=symmetric, per_channel=per_channel)

@@ -10,9 +10,13 @@ VALUES_KEPT = 1 << 18
 
 
 class Observer:
-    """Collects rows `[C, n]` batch by batch: minimum, maximum and a random sample of each row."""
+    """Collects rows `[C, n]` batch by batch: minimum, maximum and a random sample of each row.
 
-    def __init__(self) -> None:
+    `name` is that of the tensor, for errors.
+    """
+
+    def __init__(self, name: str | None = None) -> None:
+        self.name = name
         self.low: Tensor | None = None  # [C]
         self.high: Tensor | None = None  # [C]
         self._sample: list[Tensor] = []
@@ -23,9 +27,15 @@ class Observer:
         """Raises McugenError where a value is NaN or infinite, or there is none."""
         rows = rows.detach()
         if rows.numel() == 0:
-            raise fail("calibrate", "a batch without values", got=str(list(rows.shape)))
+            got = str(list(rows.shape))
+            raise fail("calibrate", "a batch without values", at=self.name, got=got)
         if not bool(torch.isfinite(rows).all()):
-            raise fail("calibrate", "values are NaN or infinite", help="check data and weights")
+            raise fail(
+                "calibrate",
+                "values are NaN or infinite",
+                at=self.name,
+                help="check data and weights",
+            )
         low, high = rows.amin(1), rows.amax(1)
         self.low = low if self.low is None else torch.minimum(self.low, low)
         self.high = high if self.high is None else torch.maximum(self.high, high)
@@ -54,3 +64,10 @@ class Observer:
         values = self.sample()
         share = percentile / 100.0
         return torch.quantile(values, 1.0 - share, dim=1), torch.quantile(values, share, dim=1)
+
+
+class Blindfold(Observer):
+    """Remembers nothing: a quantizer that wears it lets values pass as they are."""
+
+    def add(self, rows: Tensor) -> None:
+        del rows

@@ -54,9 +54,9 @@ def quantize_basis(x: Tensor, basis: Tensor, offset: Tensor, axis: int) -> Tenso
     _check_float(x, offset, "offset")
     _check_basis(x, basis, offset, axis)
     rows = _rows(x, axis)  # [C, n]
-    levels, _ = _sorted_levels(basis.to(x.dtype).reshape(rows.shape[0], -1))
+    levels = sorted_levels(basis.to(x.dtype).reshape(rows.shape[0], -1))
     shift = offset.to(x.dtype).reshape(-1, 1)
-    rank = _rank(rows, levels, shift)
+    rank = rank_of(rows, levels, shift)
     return _unrows(levels.gather(1, rank) + shift, x, axis)
 
 
@@ -92,7 +92,7 @@ def _codes(planes: int, like: Tensor) -> Tensor:
     return (2 * bits - 1).to(like.dtype)
 
 
-def _sorted_levels(basis: Tensor) -> tuple[Tensor, Tensor]:
+def _sorted(basis: Tensor) -> tuple[Tensor, Tensor]:
     """For basis `[C, K]`: ascending levels `[C, 2^K]` without offset, and each one's code."""
     codes = _codes(basis.shape[1], basis)
     total = basis.new_zeros(basis.shape[0], codes.shape[0])
@@ -102,8 +102,21 @@ def _sorted_levels(basis: Tensor) -> tuple[Tensor, Tensor]:
     return levels, order
 
 
-def _rank(rows: Tensor, levels: Tensor, shift: Tensor) -> Tensor:
-    """How many borders lie strictly below each value: `[C, n]`, int64."""
+def sorted_levels(basis: Tensor) -> Tensor:
+    """For basis `[C, K]`: the levels without offset, `[C, 2^K]`, ascending."""
+    return _sorted(basis)[0]
+
+
+def sorted_codes(basis: Tensor) -> Tensor:
+    """For basis `[C, K]`: the codes −1 and +1 of the ascending levels, `[C, 2^K, K]`."""
+    return _codes(basis.shape[1], basis)[_sorted(basis)[1]]
+
+
+def rank_of(rows: Tensor, levels: Tensor, shift: Tensor) -> Tensor:
+    """The rank of the level nearest to each value of rows `[C, n]`, int64; the lower at a border.
+
+    `levels` `[C, L]` ascend, `shift` `[C, 1]` is the offset. NaN gets rank 0.
+    """
     borders = (levels[:, :-1] + levels[:, 1:]) / 2 + shift
     rank = torch.zeros(rows.shape, dtype=torch.int64, device=rows.device)
     if borders.shape[1] <= 3:  # a few comparisons cost less than the search
@@ -160,8 +173,8 @@ def _basis_gradient(ctx, gradient: Tensor):  # type: ignore[no-untyped-def]
     to_x = _unrows(incoming * ((rows - shift).abs() <= reach), x, ctx.axis)
     to_basis = to_offset = None
     if ctx.needs_input_grad[1]:
-        levels, order = _sorted_levels(matrix)
-        number = order.gather(1, _rank(rows, levels, shift))
+        levels, order = _sorted(matrix)
+        number = order.gather(1, rank_of(rows, levels, shift))
         planes = [
             (incoming * (2 * ((number >> plane) & 1) - 1)).sum(1)
             for plane in range(matrix.shape[1])

@@ -181,7 +181,7 @@ def _tracing(model: nn.Module, holder: ActivationQuantizers, tracer: _Tracer) ->
         ]
     quantizer = holder.named()["input"]
     if not quantizer.fitted:
-        quantizer.observer = Observer()  # else it refuses to run
+        quantizer.observer = Observer("input")  # else it refuses to run
     holder.tracer = tracer
     try:
         yield

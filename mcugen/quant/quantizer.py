@@ -9,6 +9,7 @@ from mcugen.errors import fail
 from mcugen.quant.grid import Basis, Grid, Uniform
 from mcugen.quant.observer import Observer
 from mcugen.quant.ops import quantize, quantize_basis
+from mcugen.quant.qem import Qem, Solution
 
 SHRINKS = tuple(0.2 + 0.025 * step for step in range(33))  # 0.2 … 1.0 of the observed range
 
@@ -16,8 +17,7 @@ SHRINKS = tuple(0.2 + 0.025 * step for step in range(33))  # 0.2 … 1.0 of the 
 class Quantizer(nn.Module):
     """A grid with its parameters. `axis` is the channel axis, −1 for one grid for the whole tensor.
 
-    Until `fit` has set the parameters, calling it is an error; while an
-    observer is attached, it passes values through and only looks at them.
+    Calling it before `fit` is an error; with an observer attached it passes values through.
     """
 
     def __init__(self, grid: Grid, axis: int) -> None:
@@ -117,41 +117,69 @@ class AffineQuantizer(Quantizer):
         self.fitted = True
 
 
+# One step of QEM in training: how many values of a row it looks at, and the weight of its result.
+STEP_VALUES, STEP_SHARE = 40_000, 0.1
+
+
 class BasisQuantizer(Quantizer):
-    """`mcugen::quantize_basis` with a learned basis; the offset is 0 unless a method sets it."""
+    """`mcugen::quantize_basis` with a basis from QEM, and an offset where the grid has one.
+
+    In training the basis is learned by gradient, or, after `follow`, goes after the data.
+    """
 
     basis: nn.Parameter
     offset: Tensor
 
     def __init__(self, grid: Basis, axis: int) -> None:
         super().__init__(grid, axis)
-        self.planes = grid.planes
+        self.qem = Qem(grid.planes, grid.offset, grid.solver)
         self.basis = nn.Parameter(torch.ones(grid.planes))
         self.register_buffer("offset", torch.tensor(0.0))
+        self.follows: str | None = None
 
     def on_grid(self, x: Tensor) -> Tensor:
-        return cast(Tensor, quantize_basis(x, self.basis, self.offset, self.axis))
+        if not (self.training and self.follows):
+            return cast(Tensor, quantize_basis(x, self.basis, self.offset, self.axis))
+        with torch._C.DisableTorchFunction():  # QEM's own products are no calls of the model
+            self._step(self.rows(x.detach()))
+        # Copies: the next call changes the basis, and autograd refuses what changed since.
+        return cast(Tensor, quantize_basis(x, self.basis.clone(), self.offset.clone(), self.axis))
 
     def fit(self, observer: Observer, percentile: float = 100.0, search: bool = False) -> None:
-        """One plane: a = mean |x|, which has the least squared error (XNOR-Net, section 3.1).
+        """The grid of least squared error, as `Qem.fit` finds it; for one plane a = mean |x|.
 
-        More planes: equidistant levels up to the range, a start for methods that learn the basis.
-        Values that are all zero give a = 0. `search` changes nothing here.
+        Values that are all zero give a = 0. `percentile` and `search` change nothing here.
         """
-        if self.planes == 1:
-            basis = observer.sample().abs().mean(1, keepdim=True)  # [C, 1]
-        else:
-            low, high = observer.range(percentile)
-            reach = torch.maximum(-low, high)[:, None] / (2**self.planes - 1)
-            basis = reach * 2.0 ** torch.arange(self.planes)
-        self.set(basis, basis.new_zeros(basis.shape[0]))
+        solution = self.qem.fit([observer.sample()])
+        self.set(solution.basis, solution.offset)
 
     def set(self, basis: Tensor, offset: Tensor) -> None:
         """Takes basis `[C, K]` and offset `[C]` (C = 1 for one grid)."""
+        basis, offset = basis.to(self.offset.dtype), offset.to(self.offset.dtype)
         shaped = basis.detach().clone() if self.axis >= 0 else basis.detach().clone().reshape(-1)
         self.basis = nn.Parameter(shaped, requires_grad=self.basis.requires_grad)
         self.offset = self._shaped(offset)
         self.fitted = True
+
+    def follow(self, name: str) -> None:
+        """From now on each call in training takes basis and offset a step towards its data's.
+
+        `name` is that of the tensor in error messages.
+        """
+        self.basis.requires_grad_(False)
+        self.follows = name
+
+    @torch.no_grad()
+    def _step(self, rows: Tensor) -> None:
+        """One round of QEM on a sample of `[C, n]`, and a moving average of what it finds."""
+        if rows.shape[1] > STEP_VALUES:
+            rows = rows[:, torch.randint(rows.shape[1], (STEP_VALUES,))]
+        if not bool(torch.isfinite(rows).all()):
+            raise fail("train", "values are NaN or infinite", at=self.follows, help="--lr less")
+        rows_of_basis = self.basis.double().reshape(rows.shape[0], -1)
+        found = self.qem.step(rows, Solution(rows_of_basis, self.offset.double().reshape(-1)))
+        self.basis.lerp_(found.basis.reshape(self.basis.shape).to(self.basis.dtype), STEP_SHARE)
+        self.offset.lerp_(found.offset.reshape(self.offset.shape).to(self.offset.dtype), STEP_SHARE)
 
 
 def make_quantizer(grid: Grid, axis: int) -> Quantizer:
@@ -170,6 +198,13 @@ def grid_parameters(model: nn.Module) -> list[nn.Parameter]:
         elif isinstance(module, BasisQuantizer):
             found.append(module.basis)
     return found
+
+
+def follow_data_(model: nn.Module) -> None:
+    """Has QEM find every basis of a model in training, instead of gradients."""
+    for name, module in model.named_modules():
+        if isinstance(module, BasisQuantizer):
+            module.follow(name)
 
 
 @torch.no_grad()

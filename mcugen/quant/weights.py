@@ -37,7 +37,7 @@ def weight_places(model: nn.Module, weight: Tensor) -> list[tuple[nn.Module, str
 @torch.no_grad()
 def search_weights_(model: nn.Module) -> None:
     """Fits every weight quantizer for the least squared error."""
-    for quantizer, latent in _quantized(model):
+    for quantizer, latent in quantized_weights(model):
         _fit(quantizer, latent, search=True)
 
 
@@ -48,7 +48,7 @@ def snap_weights_(model: nn.Module) -> None:
     Straight-through training parks weights close to a border between two levels, where another
     precision or another order of operations could round them differently.
     """
-    for quantizer, latent in _quantized(model):
+    for quantizer, latent in quantized_weights(model):
         latent.copy_(quantizer(latent))
 
 
@@ -58,7 +58,7 @@ def _fit(quantizer: Quantizer, weight: Tensor, search: bool) -> None:
     quantizer.fit(observer, search=search)
 
 
-def _quantized(model: nn.Module) -> Iterator[tuple[Quantizer, Tensor]]:
+def quantized_weights(model: nn.Module) -> Iterator[tuple[Quantizer, Tensor]]:
     """The quantizer and the latent tensor of every quantized weight."""
     for module in model.modules():
         if not parametrize.is_parametrized(module):

@@ -9,8 +9,9 @@ from mcugen.train.config import TrainConfig, TrainResult
 METHODS = {
     "float": "mcugen.train.float",
     "uniform": "mcugen.train.uniform",
+    "lq": "mcugen.train.lq",
 }
-MODELS = ("mlp", "lenet", "dscnn", "resnet")  # the names of models.ZOO, known without torch
+MODELS = ("mlp", "lenet", "dscnn", "resnet", "mlp704", "vgg")  # of zoo.ZOO, known without torch
 
 
 class Method(Protocol):

@@ -22,6 +22,7 @@ class TrainConfig:
     checkpoint: Path | None = None
     resume: bool = False
     limit: int | None = None  # train on the first `limit` samples only
+    augment: bool = False  # train on images that are mirrored and shifted at random
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,7 @@ class Stage:
     learning_rate: float
     batch_size: int
     seed: int
+    augment: bool = False
 
 
 @dataclass
@@ -175,7 +176,7 @@ def _epoch(
         factor = schedule((epoch * per_epoch + index + 0.5) / (stage.epochs * per_epoch))
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * factor
-        loss = functional.cross_entropy(model(x), y)
+        loss = functional.cross_entropy(model(augmented(x) if stage.augment else x), y)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -188,6 +189,25 @@ def _epoch(
             )
         advance()
     return total / count
+
+
+def augmented(x: Tensor) -> Tensor:
+    """Images `[N, C, H, W]`, each mirrored or not and shifted by up to an eighth of its size.
+
+    What a shift brings in is black. From torch's global generator.
+    """
+    count, channels, height, width = x.shape
+    down, right = height // 8, width // 8
+    padded = functional.pad(x, (right, right, down, down))
+    rows = torch.randint(2 * down + 1, (count, 1)) + torch.arange(height)
+    columns = torch.randint(2 * right + 1, (count, 1)) + torch.arange(width)
+    columns = torch.where(torch.rand(count, 1) < 0.5, columns, columns.flip(1))
+    return padded[
+        torch.arange(count)[:, None, None, None],
+        torch.arange(channels)[:, None, None],
+        rows[:, None, :, None],
+        columns[:, None, None, :],
+    ]
 
 
 def schedule(progress: float) -> float:

@@ -1,5 +1,6 @@
 """The model zoo: small networks for small images, each built for an input shape and a class count.
 
+`zoo.py` gives them their names.
 They are plain float modules; `quantize_` makes them quantized. `activation(name)` makes the
 nonlinearity in front of the layer `name`, so that a layer with binary inputs can get a hardtanh,
 which keeps the sign that a ReLU would throw away.
@@ -7,7 +8,6 @@ which keeps the sign that a ReLU would throw away.
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 
 from mcugen.errors import fail
@@ -179,28 +179,3 @@ class ResNet(nn.Module):
         x = self.act3(self.block3(x))
         scores: Tensor = self.fc(self.flatten(self.pool(x)))
         return scores
-
-
-ZOO: dict[str, type[Mlp] | type[LeNet] | type[DsCnn] | type[ResNet]] = {
-    "mlp": Mlp,
-    "lenet": LeNet,
-    "dscnn": DsCnn,
-    "resnet": ResNet,
-}
-
-
-def build(name: str, shape: Shape, classes: int, activation: Activation = relu) -> nn.Module:
-    """The zoo's model `name`, its weights drawn from torch's global generator.
-
-    Raises McugenError for a name that is not in the zoo.
-    """
-    if name not in ZOO:
-        raise fail("train", "no model of this name", got=repr(name), want=", ".join(ZOO))
-    return ZOO[name](shape, classes, activation)
-
-
-def layer_names(name: str) -> list[str]:
-    """The names of a zoo model's convolutions and linear layers, from input to output."""
-    with torch.device("meta"):
-        model = build(name, (1, 28, 28), 10)
-    return [n for n, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]

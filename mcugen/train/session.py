@@ -6,7 +6,7 @@ from torch import nn
 
 from mcugen import data
 from mcugen.errors import fail
-from mcugen.train import loop, models
+from mcugen.train import loop, models, zoo
 from mcugen.train.config import TrainConfig, TrainResult
 
 
@@ -45,11 +45,14 @@ class Session:
 
     def build(self, activation: models.Activation = models.relu) -> nn.Module:
         """The configured zoo model with fresh weights."""
-        return models.build(self.config.model, self.train_samples.shape, self.classes, activation)
+        return zoo.build(self.config.model, self.train_samples.shape, self.classes, activation)
 
     def stage(self, name: str, epochs: int, learning_rate: float) -> loop.Stage:
         """A stage with the configuration's batch size and seed."""
-        return loop.Stage(name, epochs, learning_rate, self.config.batch_size, self.config.seed)
+        config = self.config
+        return loop.Stage(
+            name, epochs, learning_rate, config.batch_size, config.seed, config.augment
+        )
 
     def train(self, model: nn.Module, stage: loop.Stage) -> float:
         """Runs a stage unless the checkpoint is past it; returns its last mean loss."""
@@ -71,8 +74,8 @@ class Session:
 
 def check(config: TrainConfig) -> None:
     """Raises McugenError, before any work, for values that cannot be meant."""
-    if config.model not in models.ZOO:
-        known = ", ".join(models.ZOO)
+    if config.model not in zoo.ZOO:
+        known = ", ".join(zoo.ZOO)
         raise fail("train", "no model of this name", got=repr(config.model), want=known)
     if config.output.suffix != ".pt2":
         raise fail("train", "the output is not a .pt2 file name", got=str(config.output))
@@ -93,5 +96,5 @@ def check(config: TrainConfig) -> None:
 
 def _what_matters(config: TrainConfig) -> str:
     """The fields that decide the weights; paths do not."""
-    names = ("model", "data", "epochs", "batch_size", "learning_rate", "seed", "limit")
+    names = ("model", "data", "epochs", "batch_size", "learning_rate", "seed", "limit", "augment")
     return " ".join(f"{name}={getattr(config, name)}" for name in names)

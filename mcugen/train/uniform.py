@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from mcugen.errors import fail
 from mcugen.quant import LayerGrids, Uniform, calibrate, export, quantize_
-from mcugen.train import loop, models, session
+from mcugen.train import layers, loop, session, zoo
 from mcugen.train.config import TrainConfig, TrainResult
 
 EPOCHS = 6  # the first half float
@@ -98,53 +97,28 @@ def make_plan(model: str, options: Options) -> _Plan:
     """
     weight = _grid(options, options.weight_bits, options.per_channel)
     activation = _grid(options, options.activation_bits, None)
-    names = models.layer_names(model)
-    layers = {name: LayerGrids(weight, activation) for name in names}
-    layers[names[0]] = LayerGrids(
+    names = zoo.layer_names(model)
+    grids = {name: LayerGrids(weight, activation) for name in names}
+    grids[names[0]] = LayerGrids(
         Uniform(bits=options.first_bits, per_channel=options.per_channel), Uniform(bits=WIDE_BITS)
     )
-    layers[names[-1]] = LayerGrids(
+    grids[names[-1]] = LayerGrids(
         _last(weight, options, options.per_channel), _last(activation, options, None)
     )
-    for name, (weight_bits, activation_bits) in parse_layer_bits(options.layer_bits).items():
-        if name not in layers:
-            raise fail("train", "no layer of this name", got=repr(name), want=", ".join(names))
-        layers[name] = LayerGrids(
+    own = layers.parse(options.layer_bits, "bits")
+    layers.check_names(own, names)
+    for name, (weight_bits, activation_bits) in own.items():
+        grids[name] = LayerGrids(
             Uniform(bits=weight_bits, per_channel=options.per_channel),
-            Uniform(bits=activation_bits),
+            grids[name].activation if activation_bits is None else Uniform(bits=activation_bits),
         )
-    return _Plan(weight, activation, layers)
-
-
-def parse_layer_bits(text: str) -> dict[str, tuple[int, int]]:
-    """`"conv2=4/4,fc1=1/1"` as {name: (weight bits, input activation bits)}.
-
-    Raises McugenError for anything else.
-    """
-    found = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        name, equals, bits = part.partition("=")
-        weight, slash, activation = bits.partition("/")
-        if not (equals and slash and weight.isdecimal() and activation.isdecimal()):
-            raise fail(
-                "train",
-                "layer bits are not understood",
-                got=repr(part),
-                want="NAME=WEIGHT_BITS/ACTIVATION_BITS",
-            )
-        found[name.strip()] = (int(weight), int(activation))
-    return found
+    return _Plan(weight, activation, grids)
 
 
 def describe(plan: _Plan) -> str:
-    """The bits of a network in one line; the most frequent grids are those of the "others"."""
-    groups: dict[str, list[str]] = {}
-    for name, grids in plan.layers.items():
-        groups.setdefault(f"{_label(grids.weight)}/{_label(grids.activation)}", []).append(name)
-    common = max(groups, key=lambda label: len(groups[label]))
-    parts = [f"{' '.join(names)} {label}" for label, names in groups.items() if label != common]
-    parts.append(f"{'others' if parts else 'all layers'} {common}")
-    return f"input u8; bits of weights/activations: {', '.join(parts)}"
+    """The bits of a network in one line."""
+    labels = {n: f"{_label(g.weight)}/{_label(g.activation)}" for n, g in plan.layers.items()}
+    return layers.describe(labels, "bits")
 
 
 def _grid(options: Options, bits: int | None, per_channel: bool | None) -> Uniform:

@@ -9,7 +9,7 @@ from torch import nn
 
 from mcugen.errors import McugenError
 from mcugen.quant import Uniform
-from mcugen.train import METHODS, MODELS, TrainConfig, loop, method, models, session, uniform
+from mcugen.train import METHODS, MODELS, TrainConfig, loop, method, session, uniform, zoo
 
 pytest.importorskip("sklearn")
 OPTIONS = uniform.Options
@@ -57,7 +57,7 @@ def test_all_methods_have_the_same_interface():
     for name in METHODS:
         assert callable(method(name).train)
         method(name).Options()  # every option has a default
-    assert tuple(models.ZOO) == MODELS
+    assert tuple(zoo.ZOO) == MODELS
     with pytest.raises(McugenError, match="no training method"):
         method("magic")
 
@@ -127,7 +127,7 @@ def test_a_checkpoint_of_another_run_or_a_damaged_one(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        ({"model": "vgg"}, "no model of this name"),
+        ({"model": "alexnet"}, "no model of this name"),
         ({"data": "imagenet"}, "no data set of this name"),
         ({"output": Path("m.onnx")}, "not a .pt2"),
         ({"output": Path("/nowhere/m.pt2")}, "no such folder"),
@@ -151,7 +151,7 @@ def test_wrong_configurations(tmp_path, changes, what):
         (OPTIONS(weight_bits=0), "bits out of range"),
         (OPTIONS(levels=1), "levels out of range"),
         (OPTIONS(layer_bits="fc9=4/4"), "no layer of this name"),
-        (OPTIONS(layer_bits="fc2=4"), "layer bits are not understood"),
+        (OPTIONS(layer_bits="fc2=4/"), "layer bits are not understood"),
         (OPTIONS(layer_bits="fc2=-4/4"), "layer bits are not understood"),
     ],
 )
@@ -191,15 +191,15 @@ def test_schedule_rises_then_falls():
 
 def test_an_image_too_small():
     with pytest.raises(McugenError, match="too small for lenet"):
-        models.build("lenet", (1, 3, 8), 10)
+        zoo.build("lenet", (1, 3, 8), 10)
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (3, 32, 32)])
 @pytest.mark.parametrize("name", MODELS)
 def test_zoo_shapes(name, shape):
-    model = models.build(name, shape, 7).eval()
+    model = zoo.build(name, shape, 7).eval()
     assert model(torch.rand(2, *shape)).shape == (2, 7)
-    assert models.layer_names(name) == [
+    assert zoo.layer_names(name) == [
         n for n, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)
     ]
 

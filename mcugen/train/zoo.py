@@ -1,0 +1,36 @@
+"""The zoo by name: every network that `train` knows."""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from mcugen.errors import fail
+from mcugen.train.models import Activation, DsCnn, LeNet, Mlp, ResNet, Shape, relu
+from mcugen.train.models_reference import Mlp704, Vgg
+
+ZOO: dict[str, Callable[[Shape, int, Activation], nn.Module]] = {
+    "mlp": Mlp,
+    "lenet": LeNet,
+    "dscnn": DsCnn,
+    "resnet": ResNet,
+    "mlp704": Mlp704,
+    "vgg": Vgg,
+}
+
+
+def build(name: str, shape: Shape, classes: int, activation: Activation = relu) -> nn.Module:
+    """The zoo's model `name`, its weights drawn from torch's global generator.
+
+    Raises McugenError for a name that is not in the zoo.
+    """
+    if name not in ZOO:
+        raise fail("train", "no model of this name", got=repr(name), want=", ".join(ZOO))
+    return ZOO[name](shape, classes, activation)
+
+
+def layer_names(name: str) -> list[str]:
+    """The names of a zoo model's convolutions and linear layers, from input to output."""
+    with torch.device("meta"):
+        model = build(name, (1, 28, 28), 10)
+    return [n for n, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
