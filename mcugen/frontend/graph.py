@@ -35,6 +35,13 @@ class GraphNode:
     arguments: dict[str, Argument]
     source: Source
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Names of the tensors among the arguments."""
+        values = self.arguments.values()
+        items = (item for v in values for item in (v if isinstance(v, tuple) else (v,)))
+        return tuple(item.name for item in items if isinstance(item, Ref))
+
 
 @dataclass(frozen=True)
 class ExportedGraph:

@@ -1,12 +1,15 @@
 """Between a data set's real numbers and the integers that a model's input and output hold."""
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 
 from mcugen.errors import fail
 from mcugen.frontend.graph import ExportedGraph, Ref
+from mcugen.ir.interp import plane_values
 from mcugen.ir.program import Meaning, Program, Value
+from mcugen.ir.types import Planes
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ def captured_nodes(graph: ExportedGraph, program: Program) -> dict[str, str]:
 
 
 def torch_levels(value: Value, real: np.ndarray) -> np.ndarray:
-    """PyTorch's tensor [N, ...] as the integers (codes for planes) of `value`, in memory order."""
+    """PyTorch's tensor [N, ...] as levels of `value`, in memory order (see `program_levels`)."""
     meaning, memory = value.meaning, value.type.shape
     assert meaning is not None
     if real.ndim != 4 and len(memory) == 4:  # flattened in PyTorch, still an image in memory
@@ -98,4 +101,26 @@ def torch_levels(value: Value, real: np.ndarray) -> np.ndarray:
     if real.ndim == 4:
         real = real.transpose(0, 2, 3, 1)
     q = (real - np.array(meaning.offset)) / np.array(meaning.scale) + meaning.zero
-    return np.rint(q).astype(np.int64)
+    return _ranked(value, q) if _planes(value) else np.rint(q).astype(np.int64)
+
+
+def program_levels(value: Value, array: np.ndarray) -> np.ndarray:
+    """What the interpreter computed for `value` as levels: neighbours on its grid are 1 apart.
+
+    Integers are levels themselves; of bit planes it is the rank of the value among all values.
+    """
+    planes = _planes(value)
+    return _ranked(value, plane_values(array, planes.basis)) if planes else array
+
+
+def _planes(value: Value) -> Planes | None:
+    return value.type.element if isinstance(value.type.element, Planes) else None
+
+
+def _ranked(value: Value, q: np.ndarray) -> np.ndarray:
+    """The rank of the possible value of `value` that is nearest to each q."""
+    planes = _planes(value)
+    assert planes is not None
+    signs = itertools.product(*((-entry, entry) for entry in planes.basis))
+    levels = np.unique([sum(choice) for choice in signs])
+    return np.searchsorted((levels[1:] + levels[:-1]) / 2, q)

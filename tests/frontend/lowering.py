@@ -17,6 +17,7 @@ from mcugen.run.samples import (
     classes,
     input_boundary,
     output_boundary,
+    program_levels,
     torch_levels,
 )
 
@@ -35,12 +36,12 @@ class Quantize(nn.Module):
         return torch.ops.mcugen.quantize(x, self.scale, self.zero, self.lo, self.hi, self.axis)
 
 
-class Binarize(nn.Module):
-    """A binary quantizer with fixed parameters."""
+class OnBasis(nn.Module):
+    """A quantizer onto ± the entries of a basis, with fixed parameters; one entry is binary."""
 
-    def __init__(self, basis: float, offset: float = 0.0) -> None:
+    def __init__(self, *basis: float, offset: float = 0.0) -> None:
         super().__init__()
-        self.register_buffer("basis", torch.tensor([basis]))
+        self.register_buffer("basis", torch.tensor(basis))
         self.register_buffer("offset", torch.tensor(offset))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -50,11 +51,12 @@ class Binarize(nn.Module):
 class QuantizedWeight(nn.Module):
     """Wraps a convolution or linear layer: its weight goes through a per-channel quantizer."""
 
-    def __init__(self, layer: nn.Conv2d | nn.Linear, bits: int = 8) -> None:
+    def __init__(self, layer: nn.Conv2d | nn.Linear, bits: int = 8, planes: int = 0) -> None:
         super().__init__()
-        torch.nn.utils.parametrize.register_parametrization(
-            layer, "weight", _WeightGrid(layer.weight.detach(), bits)
-        )
+        grid: nn.Module = _WeightGrid(layer.weight.detach(), bits)
+        if planes:
+            grid = _WeightBases(layer.weight.detach(), planes)
+        torch.nn.utils.parametrize.register_parametrization(layer, "weight", grid)
         self.layer = layer
 
     def forward(self, x: Tensor) -> Tensor:
@@ -80,12 +82,30 @@ class _WeightGrid(nn.Module):
         return torch.ops.mcugen.quantize(w, self.scale, self.zero, -top, top, 0)
 
 
-def conv(inputs: int, outputs: int, size: int, bits: int = 8, **options: object) -> QuantizedWeight:
-    return QuantizedWeight(nn.Conv2d(inputs, outputs, size, **options), bits)  # type: ignore[arg-type]
+class _WeightBases(nn.Module):
+    """A basis for each row, in no order and of any sign."""
+
+    def __init__(self, weight: Tensor, planes: int) -> None:
+        super().__init__()
+        parts = torch.tensor([0.9, -0.41, 1.7, 0.2])[:planes]
+        jitter = 1 + 0.1 * torch.rand(len(weight), planes)
+        self.register_buffer(
+            "basis", weight.flatten(1).abs().mean(1, keepdim=True) * parts * jitter
+        )
+        self.register_buffer("offset", torch.zeros(len(weight)))
+
+    def forward(self, w: Tensor) -> Tensor:
+        return torch.ops.mcugen.quantize_basis(w, self.basis, self.offset, 0)
 
 
-def linear(inputs: int, outputs: int, bits: int = 8) -> QuantizedWeight:
-    return QuantizedWeight(nn.Linear(inputs, outputs), bits)
+def conv(
+    inputs: int, outputs: int, size: int, bits: int = 8, planes: int = 0, **options: object
+) -> QuantizedWeight:
+    return QuantizedWeight(nn.Conv2d(inputs, outputs, size, **options), bits, planes)  # type: ignore[arg-type]
+
+
+def linear(inputs: int, outputs: int, bits: int = 8, planes: int = 0) -> QuantizedWeight:
+    return QuantizedWeight(nn.Linear(inputs, outputs), bits, planes)
 
 
 def pixels() -> Quantize:
@@ -130,7 +150,7 @@ def assert_agrees(
     outputs, captured = Reference(graph).run(x, capture=tuple(nodes))
     values = interp.trace(program, input_boundary(program).levels(x))
     for node, name in nodes.items():
-        got = values[name][0] if values[name].dtype == np.int8 else values[name]
+        got = program_levels(program.values[name], values[name])
         want = torch_levels(program.values[name], captured[node])
         distance = np.abs(got.reshape(len(x), -1) - want.reshape(len(x), -1))
         assert distance.max() <= apart, node

@@ -11,7 +11,7 @@ from torch.nn.functional import conv2d, max_pool2d, relu
 
 from mcugen.ir import Planes, ops
 from tests.frontend.lowering import (
-    Binarize,
+    OnBasis,
     Quantize,
     assert_agrees,
     conv,
@@ -123,25 +123,25 @@ CHAINS: dict[str, Callable[[], Layers]] = {
     "binary": lambda: [
         conv(3, 33, 3),
         nn.BatchNorm2d(33),
-        Binarize(0.7),
+        OnBasis(0.7),
         conv(33, 40, 3, bits=1, padding=1),
         nn.BatchNorm2d(40),
         nn.MaxPool2d(2),
-        Binarize(0.4),
+        OnBasis(0.4),
         nn.Flatten(),
         linear(40 * 25, 7, bits=1),
     ],
     "binary with an offset": lambda: [
         conv(3, 8, 3),
         nn.BatchNorm2d(8),
-        Binarize(0.7, 0.21),
+        OnBasis(0.7, offset=0.21),
         conv(8, 8, 3, bits=1),
         i8(0.05),
     ],
     "binary activations, int8 weights": lambda: [
         conv(3, 8, 3),
         nn.BatchNorm2d(8),
-        Binarize(0.5),
+        OnBasis(0.5),
         conv(8, 4, 3, padding=1),
         i8(),
     ],
@@ -381,7 +381,7 @@ def test_fake_quantize_graph(tmp_path: Path) -> None:
 
 
 def test_a_binary_layer_with_a_dead_channel(tmp_path: Path) -> None:
-    module = nn.Sequential(pixels(), conv(3, 8, 3), Binarize(0.5), conv(8, 4, 3, bits=1), i8(0.05))
+    module = nn.Sequential(pixels(), conv(3, 8, 3), OnBasis(0.5), conv(8, 4, 3, bits=1), i8(0.05))
     module[3].layer.parametrizations.weight[0].scale[1] = 0.0
     assert_agrees(module, (3, 8, 8), tmp_path)
 
@@ -392,6 +392,84 @@ def test_binary_layers_stay_packed(tmp_path: Path) -> None:
     program = assert_agrees(module, (3, 12, 12), tmp_path)
     packed = [v for v in program.values.values() if isinstance(v.type.element, Planes)]
     assert len(packed) == 3  # two layers' activations, one of them pooled
+
+
+BASES: dict[str, Callable[[], list[nn.Module]]] = {
+    "two planes on two": lambda: [
+        conv(3, 16, 3),
+        nn.BatchNorm2d(16),
+        OnBasis(0.3, 0.71),
+        conv(16, 40, 3, planes=2),
+        nn.BatchNorm2d(40),
+        OnBasis(0.4, 0.9),
+        nn.Flatten(),
+        linear(40 * 64, 7, planes=2),
+    ],
+    "three on one, one on three": lambda: [
+        conv(3, 16, 3),
+        OnBasis(0.11, 0.21, 0.43),
+        conv(16, 40, 3, planes=1),
+        nn.BatchNorm2d(40),
+        OnBasis(0.4),
+        conv(40, 8, 1, planes=3),
+        u8(),
+    ],
+    "offsets, padded and not": lambda: [
+        conv(3, 16, 3),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+        OnBasis(0.31, offset=0.4),
+        conv(16, 33, 3, planes=1, padding=1),
+        nn.BatchNorm2d(33),
+        nn.ReLU(),
+        OnBasis(0.2, 0.47, offset=0.73),
+        conv(33, 8, 3, planes=2, padding=1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        OnBasis(0.2, 0.47, offset=0.73),
+        nn.Flatten(),
+        linear(800, 5, planes=3),
+    ],
+    "pools wait, on ranks where the codes do not rise": lambda: [
+        conv(3, 16, 3),
+        nn.BatchNorm2d(16),
+        nn.MaxPool2d(2),
+        OnBasis(0.3, 0.4, 0.5),
+        conv(16, 40, 2, planes=2),
+        nn.BatchNorm2d(40),
+        nn.MaxPool2d(2),
+        OnBasis(0.2, 0.3, 0.8),
+        nn.Flatten(),
+        linear(160, 7, planes=4),
+    ],
+    "read by integers too": lambda: [
+        conv(3, 16, 3),
+        OnBasis(0.2, 0.3, 0.4, offset=0.1),
+        conv(16, 4, 3, padding=1),
+        u8(),
+        conv(4, 4, 3, planes=3),
+        u8(),
+    ],
+    "depthwise": lambda: [
+        conv(3, 40, 3),
+        OnBasis(0.2, 0.5),
+        conv(40, 40, 3, planes=2, groups=40, padding=1),
+        OnBasis(0.4),
+        conv(40, 8, 1, planes=1),
+        u8(),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_bases(name: str, tmp_path: Path) -> None:
+    """Integers stand for bases to 2^-14, so that a value at a border may fall on its other side."""
+    torch.manual_seed(5)
+    module = randomize_norms(nn.Sequential(pixels(), *BASES[name]()))
+    program = assert_agrees(module, (3, 12, 12), tmp_path, apart=1)
+    assert any(isinstance(value.type.element, Planes) for value in program.values.values()) == (
+        name != "read by integers too"
+    )
 
 
 def test_equal_quantizers_of_one_tensor_are_shared(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mcugen.errors import McugenError
-from tests.frontend.lowering import Binarize, Quantize, conv, linear, lowered, pixels
+from tests.frontend.lowering import Quantize, conv, linear, lowered, pixels
 
 
 def i8(scale: float = 0.01) -> Quantize:
@@ -86,12 +86,6 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], list[str]]] = {
             pixels(), conv(3, 2, 3), Quantize([0.1, 0.2], 0, 0, 15), conv(2, 4, 3), i8()
         ),
         ["one scale per channel in front of a dense convolution"],
-    ),
-    "padded binary grid with an offset": (
-        lambda: nn.Sequential(
-            pixels(), conv(3, 4, 3), Binarize(0.5, 0.2), conv(4, 4, 3, bits=1, padding=1), i8()
-        ),
-        ["zero padding of an activation whose grid has an offset"],
     ),
     "silu of accumulators": (
         lambda: nn.Sequential(pixels(), conv(3, 4, 3), nn.SiLU(), i8()),

@@ -12,6 +12,7 @@ from mcugen.errors import McugenError, fail
 from mcugen.frontend.graph import ExportedGraph, GraphNode, Ref
 from mcugen.frontend.lower import dense, elementwise, layout, pools, quantizers, results
 from mcugen.frontend.lower.operands import real, tensor
+from mcugen.frontend.lower.packing import IDENTITIES, packing
 from mcugen.frontend.lower.state import Constant, Context, Poisoned, RawInput, Tensor
 from mcugen.ir.program import Program
 
@@ -26,21 +27,6 @@ def _same(ctx: Context, node: GraphNode) -> Tensor:
         raise fail("lower", f"{node.target} without a tensor")
     return found
 
-
-_IDENTITIES = (
-    "aten.dropout.default",
-    "aten.dropout_.default",
-    "aten.feature_dropout.default",
-    "aten.alias.default",
-    "aten.clone.default",
-    "aten.contiguous.default",
-    "aten.detach.default",
-    "aten.detach_.default",
-    "aten.lift_fresh_copy.default",
-    "aten.to.dtype",
-    "aten.to.dtype_layout",
-    "aten._to_copy.default",
-)
 
 _VIEWS = (
     "aten.view.default",
@@ -63,7 +49,7 @@ def in_place(target: str) -> str:
 
 #: The one table from ATen op to handler; `mcugen ops` prints it.
 HANDLERS: dict[str, Handler] = {
-    **dict.fromkeys(_IDENTITIES, _same),
+    **dict.fromkeys(IDENTITIES, _same),
     **dict.fromkeys(_VIEWS, layout.view),
     **dict.fromkeys(elementwise.UNARY, elementwise.unary),
     **dict.fromkeys(map(in_place, elementwise.UNARY), elementwise.unary),
@@ -119,7 +105,7 @@ def lower(graph: ExportedGraph, name: str) -> Program:
         McugenError: every fault found: ops without a lowering, tensors without a quantizer,
             parameters that are no grid, accumulators that could overflow.
     """
-    ctx = Context(graph, planes=packed_tensors(graph))
+    ctx = Context(graph, packing=packing(graph))
     _constants(ctx)
     _input(ctx)
     for node in graph.nodes:
@@ -165,7 +151,7 @@ def _input(ctx: Context) -> None:
 def _lower_node(ctx: Context, node: GraphNode) -> None:
     """Lower one node; a fault poisons its results, so that it is reported once."""
     result: Tensor = Poisoned()
-    if not any(isinstance(ctx.tensors.get(ref), Poisoned) for ref in _reads(node)):
+    if not any(isinstance(ctx.tensors.get(ref), Poisoned) for ref in node.reads):
         try:
             handler = HANDLERS.get(node.target)
             if handler is None:
@@ -175,15 +161,6 @@ def _lower_node(ctx: Context, node: GraphNode) -> None:
             ctx.fault(error, node.source)
     for output in node.outputs:
         ctx.tensors[output] = result
-
-
-def _reads(node: GraphNode) -> list[str]:
-    found = []
-    for value in node.arguments.values():
-        for item in value if isinstance(value, tuple) else (value,):
-            if isinstance(item, Ref):
-                found.append(item.name)
-    return found
 
 
 def _unsupported(node: GraphNode) -> McugenError:
@@ -223,51 +200,3 @@ def _final(ctx: Context, node: GraphNode) -> str:
     if not builder.nodes:
         raise fail("lower", "the model computes nothing")
     return final.ref
-
-
-_THROUGH = frozenset((*_IDENTITIES, "aten.max_pool2d.default"))
-_FLATTEN = frozenset(("aten.flatten.using_ints", "aten.view.default", "aten.reshape.default"))
-
-
-def packed_tensors(graph: ExportedGraph) -> frozenset[str]:
-    """Binary activations that only binary, ungrouped layers read: they stay packed in bits."""
-    makers = {output: node for node in graph.nodes for output in node.outputs}
-    users: dict[str, list[GraphNode]] = {}
-    for node in graph.nodes:
-        for ref in _reads(node):
-            users.setdefault(ref, []).append(node)
-
-    def stays_packed(name: str) -> bool:
-        readers = users.get(name, [])
-        return bool(readers) and all(_keeps(name, reader) for reader in readers)
-
-    def _keeps(name: str, reader: GraphNode) -> bool:
-        if reader.target in _THROUGH:
-            return stays_packed(reader.outputs[0])
-        if reader.target in _FLATTEN:
-            flat = len(graph.metas[reader.outputs[0]].shape) == 2
-            return flat and stays_packed(reader.outputs[0])
-        dense_op = reader.target in (
-            "aten.conv2d.default",
-            "aten.conv2d.padding",
-            "aten.linear.default",
-        )
-        weight = reader.arguments.get("weight")
-        maker = makers.get(weight.name) if isinstance(weight, Ref) else None
-        ungrouped = reader.arguments.get("groups", 1) == 1
-        first = reader.arguments.get("input") == Ref(name)
-        return dense_op and first and ungrouped and maker is not None and _is_binary(graph, maker)
-
-    return frozenset(
-        node.outputs[0]
-        for node in graph.nodes
-        if _is_binary(graph, node) and stays_packed(node.outputs[0])
-    )
-
-
-def _is_binary(graph: ExportedGraph, node: GraphNode) -> bool:
-    basis = node.arguments.get("basis")
-    if node.target != "mcugen.quantize_basis.default" or not isinstance(basis, Ref):
-        return False
-    data = graph.tensors.get(basis.name)
-    return data is not None and data.ndim > 0 and data.shape[-1] == 1

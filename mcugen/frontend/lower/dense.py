@@ -1,16 +1,21 @@
 """Convolutions and linear layers: integer accumulators, everything real around them deferred."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mcugen.errors import fail
 from mcugen.frontend.graph import GraphNode
+from mcugen.frontend.lower.bases import MOST_BYTE, MOST_WEIGHT, BasisConstant
 from mcugen.frontend.lower.operands import finite, gridded, integer, integers, pair, weights
 from mcugen.frontend.lower.state import Context, GridConstant, Real, Tensor
 from mcugen.ir import ops
 from mcugen.ir.program import Meaning
-from mcugen.ir.types import BINARY, Planes, spanning
+from mcugen.ir.types import Element, Planes, spanning
+
+#: Sums stay within 30 bits, so that the difference of two of them is still an int32.
+_MOST_SUM = 2**30 - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,9 +23,10 @@ class _Layer:
     """Operands shared by convolution and linear: weights in memory order, input channels last."""
 
     x: Real
-    w: GridConstant
-    rows: np.ndarray
-    """[O, ...]: centred integer weights as the op takes them."""
+    planes: np.ndarray
+    """int64 [P, O, ...], summed over P the centred integer weights as the op takes them."""
+    scale: np.ndarray
+    element: Element
 
 
 def conv2d(ctx: Context, node: GraphNode) -> Tensor:
@@ -30,8 +36,7 @@ def conv2d(ctx: Context, node: GraphNode) -> Tensor:
         raise fail("lower", f"convolution of {list(x.shape)} by {list(w.shape)}", want="images")
     groups = integer(node, "groups", 1)
     dilation = pair(node, "dilation", (1, 1))
-    layer = _Layer(x, w, w.q.transpose(0, 2, 3, 1))
-    zero = _integer_zero(ctx, x)
+    layer = _layer(ctx, x, w, lambda planes: planes.transpose(0, 1, 3, 4, 2))
     op = ops.Conv2d(
         x.ref,
         _weight_constant(ctx, node, layer),
@@ -39,7 +44,7 @@ def conv2d(ctx: Context, node: GraphNode) -> Tensor:
         padding=_padding(node, w.shape[2:], dilation),
         dilation=dilation,
         groups=groups,
-        x_zero=zero,
+        x_zero=x.meaning.zero,
     )
     if len(x.meaning.scale) > 1 and w.shape[1] != 1:
         raise fail(
@@ -61,16 +66,48 @@ def linear(ctx: Context, node: GraphNode) -> Tensor:
             "an activation with one scale per channel in front of a linear layer",
             want="one scale per tensor",
         )
-    rows = w.q
-    if x.is_flat_image:
-        _, height, width, channels = x.memory
-        rows = (
-            rows.reshape(-1, channels, height, width).transpose(0, 2, 3, 1).reshape(len(rows), -1)
-        )
-    layer = _Layer(x, w, rows)
-    zero = _integer_zero(ctx, x)
-    op = ops.Linear(x.ref, _weight_constant(ctx, node, layer), x_zero=zero)
+    layer = _layer(ctx, x, w, lambda planes: _memory_order(planes, x))
+    op = ops.Linear(x.ref, _weight_constant(ctx, node, layer), x_zero=x.meaning.zero)
     return _accumulators(ctx, node, op, layer, padded=False)
+
+
+def _memory_order(planes: np.ndarray, x: Real) -> np.ndarray:
+    """Columns [P, O, features] in PyTorch's order as they lie in memory."""
+    if not x.is_flat_image:
+        return planes
+    _, height, width, channels = x.memory
+    count, rows = planes.shape[:2]
+    apart = planes.reshape(count, rows, channels, height, width)
+    return apart.transpose(0, 1, 3, 4, 2).reshape(count, rows, -1)
+
+
+def _layer(
+    ctx: Context,
+    x: Real,
+    w: GridConstant | BasisConstant,
+    order: Callable[[np.ndarray], np.ndarray],
+) -> _Layer:
+    """Weights in the element the input calls for: planes meet planes."""
+    element = ctx.builder.types[x.ref].element
+    if isinstance(w, GridConstant):
+        if isinstance(element, Planes):
+            raise fail("lower", "activations in bit planes meet weights on no basis")
+        return _Layer(x, order(w.q[None]), w.scale, spanning(int(w.q.min()), int(w.q.max())))
+    taps = int(np.prod(w.shape[1:]))
+    if isinstance(element, Planes):
+        reach = element.reach + abs(x.meaning.zero)
+        planes, scale = w.integers(min(MOST_WEIGHT, _MOST_SUM // (taps * reach)))
+        bound = np.abs(planes).reshape(len(planes), -1).max(axis=1)
+        return _Layer(x, order(planes), scale, Planes(tuple(bound.tolist())))
+    reach = max(abs(element.lo - x.meaning.zero), abs(element.hi - x.meaning.zero), 1)
+    planes, scale = w.integers(min(MOST_BYTE, _MOST_SUM // (taps * reach)))
+    whole = planes.sum(axis=0, keepdims=True)
+    return _Layer(x, order(whole), scale, spanning(int(whole.min()), int(whole.max())))
+
+
+def _weight_constant(ctx: Context, node: GraphNode, layer: _Layer) -> str:
+    data = layer.planes if isinstance(layer.element, Planes) else layer.planes[0]
+    return ctx.builder.constant(f"{node.outputs[0]}.weight", data, layer.element)
 
 
 def _padding(
@@ -87,26 +124,11 @@ def _padding(
     return (values[0], values[0], values[-1], values[-1])
 
 
-def _integer_zero(ctx: Context, x: Real) -> int:
-    return 0 if isinstance(ctx.builder.types[x.ref].element, Planes) else x.meaning.zero
-
-
-def _weight_constant(ctx: Context, node: GraphNode, layer: _Layer) -> str:
-    """The weights in the element the input calls for: planes meet planes."""
-    base = f"{node.outputs[0]}.weight"
-    if isinstance(ctx.builder.types[layer.x.ref].element, Planes):
-        if not layer.w.binary:
-            raise fail("lower", "packed binary activations meet weights of several bits")
-        return ctx.builder.constant(base, layer.rows[None], BINARY)
-    element = spanning(int(layer.rows.min()), int(layer.rows.max()))
-    return ctx.builder.constant(base, layer.rows, element)
-
-
 def _accumulators(
     ctx: Context, node: GraphNode, op: ops.Conv2d | ops.Linear, layer: _Layer, padded: bool
 ) -> Real:
     """The op appended, its result's meaning: scale_x·scale_w per channel, bias and input offset."""
-    x, w = layer.x, layer.w
+    x = layer.x
     offset = np.asarray(x.meaning.offset)
     bias = finite(ctx, node, "bias")
     total = np.zeros(1) if bias is None else bias
@@ -118,12 +140,12 @@ def _accumulators(
                 want="offset 0, or padding 0",
             )
         # Σ w·(s·q + o) = s·Σ w·q + o·Σ w: the second part is a constant per output channel.
-        sums = layer.rows.reshape(len(layer.rows), -1).sum(axis=1)
-        total = total + offset[0] * w.scale * sums
+        sums = layer.planes.sum(axis=0).reshape(layer.planes.shape[1], -1).sum(axis=1)
+        total = total + offset[0] * layer.scale * sums
     x_scale = np.asarray(x.meaning.scale)
     if len(x_scale) > 1:
-        x_scale = np.repeat(x_scale, len(layer.rows) // len(x_scale))
-    scale = x_scale * w.scale
+        x_scale = np.repeat(x_scale, layer.planes.shape[1] // len(x_scale))
+    scale = x_scale * layer.scale
     meaning = Meaning(tuple(np.atleast_1d(scale).tolist()), 0, tuple(np.atleast_1d(total).tolist()))
     ref = ctx.builder.add(op, node.outputs[0], node.source)
     shape = ctx.graph.metas[node.outputs[0]].shape

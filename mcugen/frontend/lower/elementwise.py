@@ -33,16 +33,8 @@ from mcugen.frontend.lower.operands import (
     spelled,
     tensor,
 )
-from mcugen.frontend.lower.state import (
-    Constant,
-    Context,
-    Joined,
-    Real,
-    Tensor,
-    materialize,
-    quantize_real,
-    unquantized,
-)
+from mcugen.frontend.lower.place import materialize, quantize_real
+from mcugen.frontend.lower.state import Constant, Context, Joined, Real, Tensor, unquantized
 from mcugen.ir import ops
 from mcugen.ir.program import Meaning
 from mcugen.ir.types import Int

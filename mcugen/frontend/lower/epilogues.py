@@ -22,7 +22,7 @@ from mcugen.frontend.lower.functions import (
     evaluate,
     evaluate_exact,
 )
-from mcugen.frontend.lower.grids import BinaryGrid, Grid, Ties, UniformGrid
+from mcugen.frontend.lower.grids import BasisGrid, Grid, Ties, UniformGrid
 from mcugen.ir.program import Meaning
 from mcugen.ir.types import Int
 
@@ -82,7 +82,7 @@ def choose(element: Int, chain: Sequence[Function], grid: Grid) -> Epilogue | No
     """
     monotone = bool((directions(chain) != 0).all())
     shared = max(channels_of(chain), _grid_channels(grid)) == 1
-    if isinstance(grid, BinaryGrid) and monotone:
+    if isinstance(grid, BasisGrid) and monotone:
         return thresholds(element, chain, grid)
     if element.levels <= LOOKUP_LEVELS and (shared or not monotone):
         return lookup(element, chain, grid)

@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
+from functools import cached_property
+from itertools import pairwise, product
 from math import floor
 
 import numpy as np
 
 from mcugen.errors import fail
+from mcugen.ir.types import Planes
 
 
 class Ties(Enum):
@@ -71,32 +74,72 @@ class UniformGrid:
 
 
 @dataclass(frozen=True, eq=False)
-class BinaryGrid:
-    """real = offset + scale·e, e ∈ {−1, +1}; values above `offset` take +1 (K = 1 basis)."""
+class BasisGrid:
+    """The 2^K levels offset ± basis[0] ± …, as scale·(X − zero) with X = ±integers[0] ± ….
 
-    scale: float
+    A level's number is its rank, from the lowest. A value goes to the nearest level, at a border to
+    the lower. The borders are those of the real levels, whatever the integers.
+    """
+
+    basis: tuple[float, ...]
+    """Ascending."""
     offset: float
+    integers: tuple[int, ...]
+    scale: float
+    zero: int
+    """Where not 0, the offset is −scale·zero as the integers have it."""
 
     lo = 0
-    hi = 1
-    levels = 2
+
+    @property
+    def hi(self) -> int:
+        return self.levels - 1
+
+    @property
+    def levels(self) -> int:
+        return int(2 ** len(self.basis))
+
+    @property
+    def planes(self) -> Planes:
+        return Planes(self.integers)
+
+    @property
+    def meaning_offset(self) -> float:
+        return 0.0 if self.zero else self.offset
+
+    @cached_property
+    def _borders(self) -> tuple[Fraction, ...]:
+        signed = [(-Fraction(entry), Fraction(entry)) for entry in self.basis]
+        levels = sorted(sum(choice, Fraction(0)) for choice in product(*signed))
+        middle = Fraction(self.offset)
+        return tuple((low + high) / 2 + middle for low, high in pairwise(levels))
 
     def boundaries(self) -> np.ndarray:
-        return np.array([[self.offset]])
+        """All boundaries in float64, shape [1, levels − 1]."""
+        return np.array([[float(border) for border in self._borders]])
 
     def boundary(self, level: int, channel: int) -> Fraction:
-        del level, channel
-        return Fraction(self.offset)
+        """The real number between level − 1 and `level`."""
+        del channel
+        return self._borders[level - 1]
 
     def reaches(self, value: Fraction, level: int, channel: int) -> bool:
-        del level, channel
-        return value > Fraction(self.offset)
+        """Whether `value` goes to `level` or above."""
+        return value > self.boundary(level, channel)
 
     def quantize(self, value: Fraction, channel: int) -> int:
-        return int(self.reaches(value, 1, channel))
+        """The rank of the level of `value`."""
+        del channel
+        return sum(value > border for border in self._borders)
+
+    def values(self) -> np.ndarray:
+        """The integers X at each rank, int64 [levels]."""
+        numbers = self.planes.ranked
+        bits = numbers[:, None] >> np.arange(len(self.integers)) & 1
+        return (2 * bits - 1) @ np.array(self.integers)
 
 
-Grid = UniformGrid | BinaryGrid
+Grid = UniformGrid | BasisGrid
 
 
 def uniform_grid(

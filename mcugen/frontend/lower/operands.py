@@ -7,8 +7,10 @@ import numpy as np
 
 from mcugen.errors import fail
 from mcugen.frontend.graph import GraphNode, Ref
+from mcugen.frontend.lower.bases import BasisConstant
 from mcugen.frontend.lower.epilogues import LOOKUP_LEVELS
 from mcugen.frontend.lower.functions import Affine, evaluate_exact
+from mcugen.frontend.lower.place import materialize
 from mcugen.frontend.lower.state import (
     Constant,
     Context,
@@ -17,7 +19,6 @@ from mcugen.frontend.lower.state import (
     RawInput,
     Real,
     Tensor,
-    materialize,
     unquantized,
 )
 from mcugen.ir import ops
@@ -112,14 +113,14 @@ def _close(ctx: Context, x: Real, node: GraphNode, spelling: str) -> Real:
     return replace(x, ref=ref, functions=())
 
 
-def weights(ctx: Context, node: GraphNode, name: str) -> GridConstant:
+def weights(ctx: Context, node: GraphNode, name: str) -> GridConstant | BasisConstant:
     """A quantized weight argument.
 
     Raises:
         McugenError: it is float, or not a constant.
     """
     found = tensor(ctx, node, name)
-    if isinstance(found, GridConstant):
+    if isinstance(found, GridConstant | BasisConstant):
         return found
     if isinstance(found, Constant):
         raise fail(
@@ -139,6 +140,8 @@ def array(ctx: Context, node: GraphNode, name: str) -> np.ndarray | None:
         return found.data.astype(np.float64)
     if isinstance(found, GridConstant):
         return found.q * found.scale
+    if isinstance(found, BasisConstant):
+        return found.real()
     raise fail("lower", f"{spelled(ctx, node, name)} of {node.target} must be a constant")
 
 

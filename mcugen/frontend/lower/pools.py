@@ -9,7 +9,8 @@ from mcugen.frontend.graph import GraphNode
 from mcugen.frontend.lower.functions import Affine, merged_affine
 from mcugen.frontend.lower.layout import memory_shape, reshaped, structural
 from mcugen.frontend.lower.operands import flag, integers, pair, real, tensor
-from mcugen.frontend.lower.state import Context, Joined, Real, Tensor, materialize, unquantized
+from mcugen.frontend.lower.place import materialize
+from mcugen.frontend.lower.state import Context, Joined, Real, Tensor, unquantized
 from mcugen.ir import ops
 from mcugen.ir.program import Meaning
 from mcugen.ir.types import Planes

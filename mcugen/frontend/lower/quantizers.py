@@ -6,8 +6,14 @@ import numpy as np
 
 from mcugen.errors import fail
 from mcugen.frontend.graph import GraphNode
+from mcugen.frontend.lower.bases import (
+    MOST_ACTIVATION,
+    MOST_BYTE,
+    activation_grid,
+    weights_on_basis,
+)
 from mcugen.frontend.lower.grids import (
-    BinaryGrid,
+    BasisGrid,
     Grid,
     Ties,
     UniformGrid,
@@ -16,6 +22,8 @@ from mcugen.frontend.lower.grids import (
 )
 from mcugen.frontend.lower.layout import memory_axis, memory_shape, reshaped
 from mcugen.frontend.lower.operands import array, integer, number, tensor
+from mcugen.frontend.lower.packing import Packing
+from mcugen.frontend.lower.place import grid_meaning, quantize_real
 from mcugen.frontend.lower.state import (
     Constant,
     Context,
@@ -24,8 +32,6 @@ from mcugen.frontend.lower.state import (
     RawInput,
     Real,
     Tensor,
-    grid_meaning,
-    quantize_real,
 )
 from mcugen.ir import ops
 from mcugen.ir.program import Meaning, Value
@@ -170,40 +176,21 @@ def _quantize_constant(found: Constant, request: _Request) -> GridConstant:
 
 
 def quantize_basis(ctx: Context, node: GraphNode) -> Tensor:
-    """mcugen.quantize_basis: binary (K = 1) weights and activations."""
+    """mcugen.quantize_basis: weights and activations in K bit planes (K = 1 is binary)."""
     basis, offset = array(ctx, node, "basis"), array(ctx, node, "offset")
     if basis is None or offset is None:
         raise fail("lower", "quantize_basis needs a basis and an offset")
-    if basis.shape[-1] != 1:
-        raise fail(
-            "lower",
-            f"a basis of {basis.shape[-1]} planes has no integer lowering yet",
-            want="one plane (binary)",
-        )
     found = tensor(ctx, node, "x")
     if isinstance(found, Constant):
-        return _binary_constant(found, basis, offset, integer(node, "axis", -1))
-    if basis.size != 1 or offset.size != 1:
-        raise fail("lower", "a binary activation has one basis per tensor", got=f"{basis.size}")
-    grid = BinaryGrid(float(check_scale(basis)[0]), float(offset.ravel()[0]))
-    if not np.isfinite(grid.offset):
-        raise fail("lower", f"quantizer offset {grid.offset}", want="a finite number")
-    return _quantize(ctx, node, found, grid, planes=node.outputs[0] in ctx.planes)
-
-
-def _binary_constant(
-    found: Constant, basis: np.ndarray, offset: np.ndarray, axis: int
-) -> GridConstant:
-    if offset.any():
-        raise fail("lower", "binary weights with an offset", want="offset 0")
-    if not np.isfinite(found.data).all():
-        raise fail("lower", f"{found.name} has NaN or infinite values")
-    scales = np.abs(np.atleast_1d(basis).ravel())  # ±a and ∓a are the same two levels
-    if not np.isfinite(scales).all():
-        raise fail("lower", f"the basis of {found.name} has NaN or infinite values")
-    _check_axis(axis, len(scales), found.data)
-    codes = np.where(found.data > 0, 1, -1).astype(np.int64)
-    return GridConstant(codes, scales, found.name, binary=True)
+        if offset.any():
+            raise fail("lower", f"the basis of {found.name} has an offset", want="offset 0")
+        _check_axis(integer(node, "axis", -1), len(np.atleast_2d(basis)), found.data)
+        return weights_on_basis(found.data, basis, found.name)
+    packing = ctx.packing.get(node.outputs[0], Packing())
+    most = MOST_ACTIVATION if packing.planes else MOST_BYTE
+    integer_offset = packing.padded and bool(offset.any())
+    grid = activation_grid(basis, offset, most, integer_offset)
+    return _quantize(ctx, node, found, grid, planes=packing.planes)
 
 
 def _quantize(
@@ -253,7 +240,7 @@ def _share(grid: Grid, joined: Joined, index: int) -> Grid:
 
 def _program_input(ctx: Context, node: GraphNode, raw: RawInput, grid: Grid) -> Tensor:
     """The program's input: the integers of the input's quantizer."""
-    if isinstance(grid, BinaryGrid) or len(grid.scale) != 1:
+    if isinstance(grid, BasisGrid) or len(grid.scale) != 1:
         raise fail("lower", "the input's quantizer must be uniform and per tensor")
     meaning = grid_meaning(grid)
     for value in ctx.builder.inputs:

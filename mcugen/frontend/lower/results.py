@@ -12,14 +12,8 @@ from mcugen.frontend.lower.functions import clamped_affine
 from mcugen.frontend.lower.grids import UniformGrid
 from mcugen.frontend.lower.layout import plain
 from mcugen.frontend.lower.operands import integer, real
-from mcugen.frontend.lower.state import (
-    Context,
-    Real,
-    Tensor,
-    materialize,
-    quantize_real,
-    unquantized,
-)
+from mcugen.frontend.lower.place import materialize, quantize_real
+from mcugen.frontend.lower.state import Context, Real, Tensor, unquantized
 from mcugen.ir import ops
 from mcugen.ir.program import Meaning, Node
 
