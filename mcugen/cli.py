@@ -7,13 +7,13 @@ command that needs them, so that each starts fast.
 import os
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mcugen import __version__
+from mcugen import __version__, train_flags
 from mcugen.errors import McugenError, fail
 from mcugen.interrupts import catch_interrupts, interrupted
 from mcugen.report import console
@@ -98,7 +98,7 @@ def _listed(as_json: bool, listing: "Listing") -> None:
     _answer(as_json, listing.document, listing.table)
 
 
-def _given(method: str, known: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+def _given(method: str, known: Collection[str], options: Mapping[str, Any]) -> dict[str, Any]:
     """The method's options that were given on the command line.
 
     Raises:
@@ -109,46 +109,49 @@ def _given(method: str, known: Mapping[str, Any], options: Mapping[str, Any]) ->
         return ", ".join(f"--{name.replace('_', '-')}" for name in names)
 
     given = {name: value for name, value in options.items() if value is not None}
-    if unknown := sorted(given.keys() - known.keys()):
-        has = flags(sorted(known.keys() & options.keys())) or "none of its own"
+    if unknown := sorted(given.keys() - known):
         raise fail(
             "train",
             f"method '{method}' has no option {flags(unknown)}",
-            help=f"options of {method}: {has}",
+            help=f"options of {method}: {flags(sorted(known))}",
         )
     return given
 
 
 @app.command()
 def train(  # noqa: PLR0913 - one parameter per flag
-    method: Annotated[str, typer.Argument(metavar="METHOD", help="float or uniform.")],
-    model: Annotated[str, typer.Option("--model", help="mlp, lenet, dscnn or resnet.")],
+    context: typer.Context,
+    method: train_flags.Method,
+    model: train_flags.Model,
     data: DataName,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The .pt2 to write.")],
-    epochs: Annotated[int | None, typer.Option(help="Default: the method's.")] = None,
-    batch_size: Annotated[int, typer.Option()] = 128,
-    learning_rate: Annotated[
-        float | None, typer.Option(help="Peak; default: the method's.")
-    ] = None,
-    seed: Annotated[int, typer.Option()] = 0,
-    limit: Annotated[int | None, typer.Option(help="Train on the first N samples.")] = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="Save the state here.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from --checkpoint.")] = False,
-    bits: Annotated[int | None, typer.Option(help="uniform: weights and activations, 1–8.")] = None,
-    weight_bits: Annotated[int | None, typer.Option(help="uniform.")] = None,
-    activation_bits: Annotated[int | None, typer.Option(help="uniform.")] = None,
-    levels: Annotated[int | None, typer.Option(help="uniform: any level count instead.")] = None,
-    per_channel: Annotated[
-        bool | None, typer.Option("--per-channel/--per-tensor", help="uniform: weight scales.")
-    ] = None,
-    post_training: Annotated[
-        bool | None, typer.Option("--post-training", help="uniform: calibrate only.")
-    ] = None,
-    first_bits: Annotated[int | None, typer.Option(help="uniform: first layer's weights.")] = None,
-    last_bits: Annotated[int | None, typer.Option(help="uniform: last layer.")] = None,
-    layer_bits: Annotated[
-        str | None, typer.Option(help="uniform: weight/input bits, like conv2=4/4,fc1=1/1.")
-    ] = None,
+    output: train_flags.Output,
+    epochs: train_flags.Epochs = None,
+    batch_size: train_flags.BatchSize = 128,
+    learning_rate: train_flags.LearningRate = None,
+    seed: train_flags.Seed = 0,
+    limit: train_flags.TrainLimit = None,
+    augment: train_flags.Augment = False,
+    checkpoint: train_flags.Checkpoint = None,
+    resume: train_flags.Resume = False,
+    activation: train_flags.Activation = None,
+    normalize: train_flags.Normalize = None,
+    per_channel: train_flags.PerChannel = None,
+    post_training: train_flags.PostTraining = None,
+    bits: train_flags.Bits = None,
+    weight_bits: train_flags.WeightBits = None,
+    activation_bits: train_flags.ActivationBits = None,
+    levels: train_flags.Levels = None,
+    first_bits: train_flags.FirstBits = None,
+    last_bits: train_flags.LastBits = None,
+    layer_bits: train_flags.LayerBits = None,
+    planes: train_flags.Planes = None,
+    weight_planes: train_flags.WeightPlanes = None,
+    activation_planes: train_flags.ActivationPlanes = None,
+    layer_planes: train_flags.LayerPlanes = None,
+    offset: train_flags.Offset = None,
+    sequential: train_flags.Sequential = None,
+    solver: train_flags.QemSolver = None,
+    start: train_flags.Start = None,
     as_json: Json = False,
 ) -> None:
     """Train a zoo model with one of the methods and write it as a .pt2."""
@@ -156,25 +159,11 @@ def train(  # noqa: PLR0913 - one parameter per flag
     from mcugen.report import documents, tables
 
     chosen = methods.method(method)
-    options = _given(
-        method,
-        chosen.Options.__dataclass_fields__,
-        {
-            "bits": bits,
-            "weight_bits": weight_bits,
-            "activation_bits": activation_bits,
-            "levels": levels,
-            "per_channel": per_channel,
-            "post_training": post_training,
-            "first_bits": first_bits,
-            "last_bits": last_bits,
-            "layer_bits": layer_bits,
-        },
-    )
-    config = methods.TrainConfig(
-        model, data, output, epochs, batch_size, learning_rate, seed, checkpoint, resume, limit
-    )
-    result = chosen.train(config, chosen.Options(**options))
+    values = {name: context.params[name] for name in methods.TrainConfig.__dataclass_fields__}
+    others = values.keys() | {"method", "as_json"}
+    options = {name: value for name, value in context.params.items() if name not in others}
+    options = _given(method, chosen.Options.__dataclass_fields__.keys(), options)
+    result = chosen.train(methods.TrainConfig(**values), chosen.Options(**options))
     _answer(as_json, documents.trained(result), tables.trained(result))
 
 

@@ -1,7 +1,7 @@
 """Grids: which levels a tensor may take. Plain data; `quantizer.py` puts a tensor onto one."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from mcugen.errors import fail
 
@@ -71,6 +71,9 @@ class Basis:
     def __post_init__(self) -> None:
         if not 1 <= self.planes <= MAX_PLANES:
             raise fail("quant", "planes out of range", got=str(self.planes), want="1 … 8")
+        if self.solver not in get_args(Solver):
+            want = ", ".join(get_args(Solver))
+            raise fail("quant", "no solver of this name", got=repr(self.solver), want=want)
 
     @property
     def count(self) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from mcugen.quant import export
-from mcugen.train import loop, session
+from mcugen.train import loop, session, zoo
 from mcugen.train.config import TrainConfig, TrainResult
 
 EPOCHS = 5
@@ -14,16 +14,22 @@ LEARNING_RATE = 4e-3
 
 @dataclass(frozen=True)
 class Options:
-    """Float training has no options of its own."""
+    """The nonlinearity ("relu", "tanh", "hardtanh"); if the input is normalized (as in `lq`)."""
+
+    activation: str = "relu"
+    normalize: bool = False
 
 
 def train(config: TrainConfig, options: Options) -> TrainResult:
     """Trains a zoo model in float32 and exports it without quantizers.
 
-    Raises McugenError for an unknown model or data set and for a loss that is not a number.
+    Raises McugenError for an unknown model, data set or activation and for a loss not a number.
     """
-    run = session.Session.start(config, "float")
-    model = run.build()
+    activation = zoo.activation(options.activation)
+    run = session.Session.start(config, f"float {options}")
+    model = run.build(activation)
+    if options.normalize:
+        run.normalize(model)
     stage = run.stage("float", config.epochs or EPOCHS, config.learning_rate or LEARNING_RATE)
     loss = run.train(model, stage)
     export(model, torch.zeros(1, *run.train_samples.shape), config.output)

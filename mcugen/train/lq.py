@@ -9,10 +9,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from mcugen.errors import fail
 from mcugen.quant import (
@@ -28,7 +27,6 @@ from mcugen.quant import (
 )
 from mcugen.train import layers, loop, session, zoo
 from mcugen.train.config import TrainConfig, TrainResult
-from mcugen.train.models_reference import Normalize
 
 EPOCHS = 5
 FINE_TUNING_EPOCHS = 0.4  # the share of them after quantizing
@@ -37,7 +35,6 @@ FINE_TUNING_SHARE = 0.25  # of the learning rate
 CALIBRATION_SAMPLES = 1000
 CALIBRATION_BATCH = 250
 MAX_PLANES = 4  # more cost more on a microcontroller than 8-bit integers do
-ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "hardtanh": nn.Hardtanh}
 
 
 @dataclass(frozen=True)
@@ -84,9 +81,9 @@ def train(config: TrainConfig, options: Options) -> TrainResult:
     """
     grids = make_grids(config.model, options)
     run = session.Session.start(config, f"lq {options}")
-    model = run.build(lambda layer: ACTIVATIONS[options.activation]())
+    model = run.build(zoo.activation(options.activation))
     if options.normalize:
-        _normalize(model, config.model, run.train_samples.x)
+        run.normalize(model)
     epochs, rate = config.epochs or EPOCHS, config.learning_rate or LEARNING_RATE
     fine_tuning = 0 if options.post_training else int(epochs * FINE_TUNING_EPOCHS)
     if options.start is None:
@@ -111,12 +108,6 @@ def make_grids(model: str, options: Options) -> dict[str, LayerGrids]:
 
     Raises McugenError for options out of range and names that are not layers.
     """
-    for name, value, known in (
-        ("activation", options.activation, tuple(ACTIVATIONS)),
-        ("solver", options.solver, get_args(Solver)),
-    ):
-        if value not in known:
-            raise fail("train", f"no {name} of this name", got=repr(value), want=", ".join(known))
     names = zoo.layer_names(model)
     own = layers.parse(options.layer_planes, "planes")
     layers.check_names(own, names)
@@ -158,12 +149,6 @@ def _first(*choices: int | None) -> int:
     if not 1 <= planes <= MAX_PLANES:
         raise fail("train", "planes out of range", got=str(planes), want=f"1 … {MAX_PLANES}")
     return planes
-
-
-def _normalize(model: nn.Module, name: str, x: Tensor) -> None:
-    if not hasattr(model, "normalize"):
-        raise fail("train", "this network has no place to normalize its input", got=name)
-    model.normalize = Normalize(float(x.mean()), float(x.std()))
 
 
 def _load_float(model: nn.Module, path: Path) -> None:

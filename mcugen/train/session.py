@@ -8,6 +8,7 @@ from mcugen import data
 from mcugen.errors import fail
 from mcugen.train import loop, models, zoo
 from mcugen.train.config import TrainConfig, TrainResult
+from mcugen.train.models_reference import Normalize
 
 
 @dataclass
@@ -46,6 +47,17 @@ class Session:
     def build(self, activation: models.Activation = models.relu) -> nn.Module:
         """The configured zoo model with fresh weights."""
         return zoo.build(self.config.model, self.train_samples.shape, self.classes, activation)
+
+    def normalize(self, model: nn.Module) -> None:
+        """Has the model bring its input to mean 0 and variance 1 over all training pixels.
+
+        Raises McugenError for a network without a place for that.
+        """
+        if not hasattr(model, "normalize"):
+            got = self.config.model
+            raise fail("train", "this network has no place to normalize its input", got=got)
+        x = self.train_samples.x
+        model.normalize = Normalize(float(x.mean()), float(x.std()))
 
     def stage(self, name: str, epochs: int, learning_rate: float) -> loop.Stage:
         """A stage with the configuration's batch size and seed."""

@@ -18,6 +18,23 @@ ZOO: dict[str, Callable[[Shape, int, Activation], nn.Module]] = {
     "vgg": Vgg,
 }
 
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "hardtanh": nn.Hardtanh,
+}
+
+
+def activation(name: str) -> Activation:
+    """Makes the nonlinearity of this name in front of every layer.
+
+    Raises McugenError for another name.
+    """
+    if name not in ACTIVATIONS:
+        want = ", ".join(ACTIVATIONS)
+        raise fail("train", "no activation of this name", got=repr(name), want=want)
+    return lambda layer: ACTIVATIONS[name]()
+
 
 def build(name: str, shape: Shape, classes: int, activation: Activation = relu) -> nn.Module:
     """The zoo's model `name`, its weights drawn from torch's global generator.

@@ -1,0 +1,52 @@
+"""The options of `mcugen train`, as types; which method has which, its `Options` says."""
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+Method = Annotated[str, Argument(metavar="METHOD", help="float, uniform or lq.")]
+Model = Annotated[str, Option("--model", help="mlp, lenet, dscnn, resnet, mlp704 or vgg.")]
+Output = Annotated[Path, Option("-o", "--output", help="The .pt2 to write.")]
+Epochs = Annotated[int | None, Option(help="Default: the method's.")]
+BatchSize = Annotated[int, Option()]
+LearningRate = Annotated[float | None, Option(help="Peak; default: the method's.")]
+Seed = Annotated[int, Option()]
+TrainLimit = Annotated[int | None, Option("--limit", help="Train on the first N samples.")]
+Augment = Annotated[bool, Option("--augment", help="Mirror and shift training images.")]
+Checkpoint = Annotated[Path | None, Option(help="Save the state here.")]
+Resume = Annotated[bool, Option("--resume", help="Go on from --checkpoint.")]
+
+Activation = Annotated[str | None, Option(help="float, lq: relu, tanh or hardtanh.")]
+Normalize = Annotated[
+    bool | None, Option("--normalize", help="float, lq: pixels to mean 0, variance 1 (mlp704).")
+]
+PerChannel = Annotated[
+    bool | None, Option("--per-channel/--per-tensor", help="uniform, lq: grids of weights.")
+]
+PostTraining = Annotated[
+    bool | None, Option("--post-training", help="uniform, lq: no training once quantized.")
+]
+
+Bits = Annotated[int | None, Option(help="uniform: weights and activations, 1–8.")]
+WeightBits = Annotated[int | None, Option(help="uniform.")]
+ActivationBits = Annotated[int | None, Option(help="uniform.")]
+Levels = Annotated[int | None, Option(help="uniform: any level count instead.")]
+FirstBits = Annotated[int | None, Option(help="uniform: first layer's weights.")]
+LastBits = Annotated[int | None, Option(help="uniform: last layer.")]
+LayerBits = Annotated[
+    str | None, Option(help="uniform: weight/input bits, like conv2=4/4,fc1=1/1.")
+]
+
+Planes = Annotated[int | None, Option(help="lq: weights and activations, 1–4.")]
+WeightPlanes = Annotated[int | None, Option(help="lq.")]
+ActivationPlanes = Annotated[int | None, Option(help="lq.")]
+LayerPlanes = Annotated[str | None, Option(help="lq: weight/input planes, like conv1=2,fc1=1/2.")]
+Offset = Annotated[
+    bool | None, Option("--offset/--no-offset", help="lq: of activations; default: with relu.")
+]
+Sequential = Annotated[
+    bool | None, Option("--sequential", help="lq: calibrate behind quantized layers.")
+]
+QemSolver = Annotated[str | None, Option("--solver", help="lq: closed or gradient.")]
+Start = Annotated[Path | None, Option(help="lq: checkpoint of a float run to start from.")]
