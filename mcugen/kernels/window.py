@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcugen.ir.ops import Window, Windowed
+from mcugen.ir.types import Planes
 from mcugen.kernels.step import Step
 
 
@@ -119,11 +120,18 @@ def _first(window: Window, extent: int, positions: int) -> np.ndarray:
 
 
 def elementwise_overlap(step: Step) -> tuple[int | None, ...]:
-    """For kernels that go through all operands once, pixel by pixel, from the first element."""
-    target = step.output.storage
+    """For kernels that go through all operands once, pixel by pixel, from the first element.
+
+    Words of several planes lie apart: they may be written before any input of their pixel is read.
+    """
+    target, element = step.output.storage, step.output.type.element
+    pixels = target.count // target.pixel_units
     overlaps: list[int | None] = []
     for item in step.inputs:
         source = item.storage
-        pixels = target.count // target.pixel_units
-        overlaps.append(max(0, pixels * (target.pixel_bytes - source.pixel_bytes)))
+        first = pixels - 1 if target.pixel_bytes > source.pixel_bytes else 0
+        distance = max(0, pixels * (target.pixel_bytes - source.pixel_bytes))
+        if isinstance(element, Planes) and element.count > 1:
+            distance = (first + 1) * target.pixel_bytes - first * source.pixel_bytes
+        overlaps.append(distance)
     return tuple(overlaps)

@@ -37,6 +37,15 @@ def _two_planes_pooled() -> Program:
     return b.done(b.op(ops.MaxPool(b.x, window=(2, 3), stride=(1, 2), padding=(1, 0, 0, 1))))
 
 
+def _planes_over_their_input() -> Program:
+    """The words of the last plane would lie over input that is not yet read."""
+    b = Builder(TensorType((1, 300), I8))
+    table = b.const(np.arange(-60, 80, 20)[None], I8)
+    rising = b.const(np.array([1]), Int(1, False, 0, 1))
+    x = b.op(ops.Threshold(b.x, table, rising, basis=(1, 2, 5)))
+    return b.done(b.op(ops.Linear(x, b.codes((2, 5, 300)))))
+
+
 def _widest_maximum_and_argmax() -> Program:
     b = Builder(TensorType((1, 2, 2, 7), WIDE))
     x = b.op(ops.MaxPool(b.x, window=(2, 2)))
@@ -91,6 +100,7 @@ CASES = [
     _window_outside_the_image,
     _dilated_window_outside_in_planes,
     _two_planes_pooled,
+    _planes_over_their_input,
     _widest_maximum_and_argmax,
     _widest_thresholds,
     _widest_requantize,

@@ -12,6 +12,7 @@ from mcugen.frontend.lower.bases import (
     activation_grid,
     weights_on_basis,
 )
+from mcugen.frontend.lower.functions import channels_of
 from mcugen.frontend.lower.grids import (
     BasisGrid,
     Grid,
@@ -20,10 +21,10 @@ from mcugen.frontend.lower.grids import (
     check_scale,
     uniform_grid,
 )
-from mcugen.frontend.lower.layout import memory_axis, memory_shape, reshaped
+from mcugen.frontend.lower.layout import memory_axis, memory_shape, plain, reshaped
 from mcugen.frontend.lower.operands import array, integer, number, tensor
 from mcugen.frontend.lower.packing import Packing
-from mcugen.frontend.lower.place import grid_meaning, quantize_real
+from mcugen.frontend.lower.place import grid_meaning, materialize, quantize_real
 from mcugen.frontend.lower.state import (
     Constant,
     Context,
@@ -190,7 +191,17 @@ def quantize_basis(ctx: Context, node: GraphNode) -> Tensor:
     most = MOST_ACTIVATION if packing.planes else MOST_BYTE
     integer_offset = packing.padded and bool(offset.any())
     grid = activation_grid(basis, offset, most, integer_offset)
+    if packing.planes and isinstance(found, Real):
+        found = _dense(ctx, found, node)
     return _quantize(ctx, node, found, grid, planes=packing.planes)
+
+
+def _dense(ctx: Context, x: Real, node: GraphNode) -> Real:
+    """`x` without the axes of a flattened image: planes would take words for each of its pixels."""
+    shared = len(x.meaning.scale) == channels_of(x.functions) == 1
+    if not x.is_flat_image or not x.quantized or not shared or x.pending:
+        return x
+    return materialize(ctx, plain(ctx, x, node), node.source)
 
 
 def _quantize(
