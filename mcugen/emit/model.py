@@ -10,6 +10,7 @@ from mcugen.emit.render import elements, render
 from mcugen.emit.scale import Ratio, ratio
 from mcugen.ir.program import Meaning, Program
 from mcugen.ir.types import Int, TensorType
+from mcugen.plan.choice import DEFAULT, Wishes
 from mcugen.plan.layer import Layer, LayerConstant, Location, shape_text
 from mcugen.plan.names import comment, string
 from mcugen.plan.plan import EmitPlan, Endpoint, build_plan
@@ -83,6 +84,7 @@ def emit(
     board: str | None = None,
     split_data: bool = False,
     source_file: str = "",
+    wishes: Wishes = DEFAULT,
 ) -> Emitted:
     """The model's files: model.h, model.c, manifest.json and, on request, model_data.c.
 
@@ -95,11 +97,12 @@ def emit(
         board: recorded in the manifest.
         split_data: constants go to model_data.c.
         source_file: name of the model file, for comments; its folder is not kept.
+        wishes: how kernels are chosen.
 
     Raises:
         McugenError: an op that no kernel computes, or a name that is no C prefix.
     """
-    plan = build_plan(program, core, name)
+    plan = build_plan(program, core, name, wishes)
     page = _page(plan, split_data, source_file.replace("\\", "/").rpartition("/")[2])
     names = ["model.h", "model.c"] + (["model_data.c"] if split_data else [])
     files = {item: render(f"{item}.j2", plan=plan, page=page) for item in names}

@@ -29,7 +29,7 @@ from mcugen.kernels.base import Kernel
 from mcugen.kernels.step import Step
 from mcugen.target.cores import Core
 
-#: Among equals in cost the first is taken.
+#: Among equals the first is taken.
 KERNELS: tuple[Kernel, ...] = (
     conv2d.KERNEL,
     conv2d_blocked.KERNEL,
@@ -52,15 +52,15 @@ KERNELS: tuple[Kernel, ...] = (
 )
 
 
-def select(step: Step, core: Core) -> Kernel:
-    """The cheapest kernel that computes `step` on `core`.
+def able(step: Step, core: Core) -> tuple[Kernel, ...]:
+    """The kernels that compute `step` on `core`.
 
     Raises:
         McugenError: there is none.
     """
-    able = [kernel for kernel in KERNELS if kernel.accepts(step, core)]
-    if able:
-        return min(able, key=lambda kernel: kernel.cost(step, core))
+    found = tuple(kernel for kernel in KERNELS if kernel.accepts(step, core))
+    if found:
+        return found
     types = ", ".join(str(item.type) for item in step.inputs)
     supported = "; ".join(kernel.supports for kernel in KERNELS)
     raise fail(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from mcugen.kernels.constants import Constant
 from mcugen.kernels.epilogue import Epilogue
 from mcugen.kernels.step import Step
+from mcugen.kernels.straight.routine import Routine
 from mcugen.target.cores import Core
 
 
@@ -31,8 +32,18 @@ class Recipe:
     epilogue: Epilogue | None
     """The function that turns an accumulator into an output element, where the kernel uses one."""
     scratch_bytes: int = 0
+    code_bytes: int = 400
+    """Rough, for ranking by size; what the linker makes of it is in `mcugen build`."""
     helpers: frozenset[str] = frozenset()
     """Shared functions of templates/helpers/ that the kernel calls."""
+    routines: tuple[Routine, ...] = ()
+    """Straight-line routines that it calls; layers with equal ones share them."""
+
+    @property
+    def constant_bytes(self) -> int:
+        """Weights and tables, those of the epilogue included."""
+        own = self.epilogue.constants if self.epilogue else ()
+        return sum(item.bytes for item in (*self.constants, *own))
 
     @property
     def all_helpers(self) -> frozenset[str]:

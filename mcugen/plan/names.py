@@ -15,7 +15,7 @@ MOST_COMMENT = 96
 #: Functions, types and helpers of every model, without their prefix.
 RESERVED = frozenset(
     {"init", "reset", "input", "output", "run", "layer_name", "layer_names", "t", "s", "status"}
-    | {"popcount", "tap_begin", "tap_end", "product"}
+    | {"popcount", "tap_begin", "tap_end", "product", "prefix", "tabulate", "unslice"}
 )
 
 #: `NAME_t` would be a type of the standard library.
@@ -73,8 +73,9 @@ def string(text: str) -> str:
 class Names:
     """Hands out identifiers that never collide: with the API, or with each other's constants."""
 
-    def __init__(self) -> None:
-        self._taken = set(RESERVED)
+    def __init__(self, routines: Iterable[str] = ()) -> None:
+        """`routines`: functions of this model besides the reserved ones."""
+        self._taken = {*RESERVED, *routines}
         self._titles: set[str] = set()
 
     def title(self, text: str) -> str:

@@ -6,11 +6,9 @@ Everything a template prints is a ready value here; templates loop and test bool
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from mcugen.errors import Fault, McugenError
 from mcugen.ir.program import Program, Value
-from mcugen.kernels import select
-from mcugen.kernels.base import Kernel, Recipe
-from mcugen.kernels.step import Step
+from mcugen.kernels.straight.printed import Printed, architecture_macro, printed
+from mcugen.plan.choice import DEFAULT, Candidate, Wishes, choose
 from mcugen.plan.layer import Layer, Location, layer, locate
 from mcugen.plan.memory import Arena, Buffer, Overlap, plan_arena
 from mcugen.plan.names import Names, checked_name
@@ -54,6 +52,10 @@ class EmitPlan:
     layers: tuple[Layer, ...]
     helpers: tuple[str, ...]
     """Shared functions that kernels call, each a template in templates/helpers/."""
+    routines: tuple[Printed, ...]
+    """Straight-line routines that kernels call."""
+    assembly_macro: str
+    """Defined by compilers that can take the routines' assembly."""
     arena_bytes: int
     lower_bound: int
     peak_layer: str | None
@@ -74,14 +76,7 @@ class EmitPlan:
         return sum(item.table_bytes for item in self.layers)
 
 
-@dataclass(frozen=True)
-class _Chosen:
-    step: Step
-    kernel: Kernel
-    recipe: Recipe
-
-
-def build_plan(program: Program, core: Core, name: str) -> EmitPlan:
+def build_plan(program: Program, core: Core, name: str, wishes: Wishes = DEFAULT) -> EmitPlan:
     """The plan of a verified `program` for `core`; `name` prefixes every C symbol.
 
     Raises:
@@ -89,10 +84,11 @@ def build_plan(program: Program, core: Core, name: str) -> EmitPlan:
     """
     checked_name(name)
     fused = fuse(program)
-    chosen = _choose(fused.steps, core)
+    chosen = choose(fused.steps, core, wishes)
     buffers, overlaps = _buffers(program, fused, chosen)
     arena = plan_arena(buffers, overlaps)
-    names = Names()
+    routines = _routines(chosen, core)
+    names = Names(item.name for item in routines)
     layers = tuple(
         layer(
             name=name,
@@ -117,6 +113,8 @@ def build_plan(program: Program, core: Core, name: str) -> EmitPlan:
         output=_endpoint(program, fused, arena, program.output),
         layers=layers,
         helpers=tuple(sorted(set[str]().union(*(item.recipe.all_helpers for item in chosen)))),
+        routines=routines,
+        assembly_macro=architecture_macro(core),
         arena_bytes=arena.bytes,
         lower_bound=arena.lower_bound,
         peak_layer=layers[arena.peak_step].name if at_peak else None,
@@ -124,19 +122,9 @@ def build_plan(program: Program, core: Core, name: str) -> EmitPlan:
     )
 
 
-def _choose(steps: tuple[Step, ...], core: Core) -> list[_Chosen]:
-    """A kernel and its recipe for every step; the faults of all steps come together."""
-    chosen: list[_Chosen] = []
-    faults: list[Fault] = []
-    for step in steps:
-        try:
-            kernel = select(step, core)
-            chosen.append(_Chosen(step, kernel, kernel.build(step, core)))
-        except McugenError as error:
-            faults.extend(error.faults)
-    if faults:
-        raise McugenError("plan", faults)
-    return chosen
+def _routines(chosen: list[Candidate], core: Core) -> tuple[Printed, ...]:
+    wanted = {routine.name: routine for item in chosen for routine in item.recipe.routines}
+    return tuple(printed(wanted[name], core) for name in sorted(wanted))
 
 
 def _endpoint(program: Program, fused: Fused, arena: Arena, name: str) -> Endpoint:
@@ -147,7 +135,7 @@ def _endpoint(program: Program, fused: Fused, arena: Arena, name: str) -> Endpoi
 def _live(
     buffers: list[Buffer],
     fused: Fused,
-    chosen: list[_Chosen],
+    chosen: list[Candidate],
     index: int,
     titles: dict[str, str],
 ) -> tuple[Live, ...]:
@@ -174,7 +162,7 @@ def _scratch(index: int) -> str:
 
 
 def _buffers(
-    program: Program, fused: Fused, chosen: list[_Chosen]
+    program: Program, fused: Fused, chosen: list[Candidate]
 ) -> tuple[list[Buffer], list[Overlap]]:
     """What lies in the arena when, and which outputs may run over which inputs.
 

@@ -12,7 +12,7 @@ import pytest
 from mcugen.emit import emit, write
 from mcugen.errors import McugenError
 from mcugen.ir import Program, interp, ops
-from mcugen.kernels import KERNELS, select
+from mcugen.kernels import KERNELS, able
 from mcugen.kernels.step import Step, port
 from mcugen.plan.steps import fuse
 from mcugen.run.host import HostModel, run_several_sanitized
@@ -57,7 +57,8 @@ def test_random_programs_reach_every_kernel_with_every_epilogue() -> None:
         for step in fuse(random_program(seed)).steps:
             epilogue = step.epilogue.op.mnemonic if step.epilogue else "none"
             planes = " to planes" if not step.output.is_integer else ""
-            reached[select(step, CORE).name, epilogue + planes] += 1
+            for kernel in able(step, CORE):
+                reached[kernel.name, epilogue + planes] += 1
     fusing = ["conv2d", "depthwise_conv2d", "conv2d_planes", "conv2d_planes_grouped", "linear"]
     fusing += ["linear_planes", "sum_pool", "add", "mul"]
     epilogues = ["none", "requantize", "threshold", "threshold to planes"]
@@ -76,7 +77,7 @@ def test_a_step_that_no_kernel_computes_says_what_is_supported() -> None:
     kind = program.env.type(node.op.operands[0])
     step = Step(node, None, (port("%x", kind),), kind, port("%y", node.result.type), program.env)
     with pytest.raises(McugenError) as caught:
-        select(step, CORE)
+        able(step, CORE)
     (fault,) = caught.value.faults
     assert fault.what == "no kernel computes reshape on cortex-m4"
     assert fault.at is not None

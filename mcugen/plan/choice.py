@@ -1,0 +1,115 @@
+"""Which kernel computes each step: the fastest or the smallest of those that can.
+
+Predicted cycles rank kernels; cycles measured on the timing model (`mcugen.profile.tune`) take
+their place where there are any.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import cached_property
+
+from mcugen.errors import Fault, McugenError, fail
+from mcugen.kernels import able
+from mcugen.kernels.base import Kernel, Recipe
+from mcugen.kernels.step import Step
+from mcugen.target.cores import Core
+
+
+class Optimize(StrEnum):
+    """What a user wants least of."""
+
+    SPEED = "speed"
+    """Cycles."""
+    SIZE = "size"
+    """Flash: constants and code."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """How kernels are chosen."""
+
+    optimize: Optimize = Optimize.SPEED
+    kernels: Mapping[str, str] = field(default_factory=dict)
+    """Kernels that must be taken, by the name of the value that the step stores."""
+    cycles: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Measured cycles, by value and kernel."""
+
+
+DEFAULT = Wishes()
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A kernel for a step; what it takes is built when somebody asks."""
+
+    step: Step
+    kernel: Kernel
+    core: Core
+    cycles: int
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        return self.kernel.build(self.step, self.core)
+
+    @property
+    def flash_bytes(self) -> int:
+        """Constants, and an estimate of the code."""
+        return self.recipe.constant_bytes + self.recipe.code_bytes
+
+
+def candidates(step: Step, core: Core, wishes: Wishes) -> tuple[Candidate, ...]:
+    """Every kernel that computes `step` on `core`, the chosen one first.
+
+    Raises:
+        McugenError: there is none, or the one that must be taken cannot compute the step.
+    """
+    value = step.output.name
+    found = [Candidate(step, kernel, core, kernel.cost(step, core)) for kernel in able(step, core)]
+    found = [replace(c, cycles=wishes.cycles.get((value, c.kernel.name), c.cycles)) for c in found]
+    if forced := wishes.kernels.get(value):
+        found = [item for item in found if item.kernel.name == forced]
+        if not found:
+            raise fail("plan", f"kernel {forced} cannot compute the step", at=step.where)
+    if wishes.optimize is Optimize.SIZE:
+        return tuple(sorted(found, key=lambda item: (item.flash_bytes, item.cycles)))
+    return tuple(sorted(found, key=lambda item: item.cycles))
+
+
+def choose(steps: tuple[Step, ...], core: Core, wishes: Wishes) -> list[Candidate]:
+    """The kernel of every step.
+
+    Raises:
+        McugenError: steps that no kernel computes; the faults of all steps come together.
+    """
+    chosen: list[Candidate] = []
+    faults: list[Fault] = []
+    for step in steps:
+        try:
+            first = candidates(step, core, wishes)[0]
+            first.recipe  # noqa: B018 - building finds faults too
+            chosen.append(first)
+        except McugenError as error:
+            faults.extend(error.faults)
+    if faults:
+        raise McugenError("plan", faults)
+    return chosen
+
+
+def rounds(steps: tuple[Step, ...], core: Core, wishes: Wishes = DEFAULT) -> tuple[Wishes, ...]:
+    """Wishes that together take every candidate of every step once: the chosen ones first.
+
+    Round r takes the candidate of rank r, and the last where a step has fewer.
+    """
+    ranked = {step.output.name: candidates(step, core, wishes) for step in steps}
+    most = max((len(found) for found in ranked.values()), default=0)
+    return tuple(
+        replace(
+            wishes,
+            kernels={
+                value: found[min(rank, len(found) - 1)].kernel.name
+                for value, found in ranked.items()
+            },
+        )
+        for rank in range(most)
+    )
