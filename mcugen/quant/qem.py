@@ -20,6 +20,7 @@ RIDGE = 1e-8  # keeps the closed form solvable where two planes have equal or op
 DECAY = 1e-4  # lambda of the gradient solver
 DESCENT_STEPS = 50
 OUTSIDE = 0.001  # share of the values on either side that the first grid leaves out
+NARROWER = tuple(step / 40 for step in range(39, 3, -1))  # 0.1 … 0.975 of its reach are tried too
 
 
 @dataclass(frozen=True)
@@ -135,9 +136,20 @@ class Qem:
     def fit(self, batches: Sequence[Tensor], start: Solution | None = None) -> Solution:
         """The grid of the values in all batches `[C, n]`, after up to `ROUNDS` rounds.
 
-        The result depends on the start, as with every descent: it is a local optimum.
+        As with every descent the start decides where it ends. Without one given, each row has the
+        better of two ends: from the grid of `start`, and from the best uniform grid, so that no
+        uniform grid is better than the result.
         """
-        at = start or self.start(torch.cat(list(batches), 1))
+        if start is not None:
+            return self._settled(batches, start)
+        widest = narrowed = self.start(torch.cat(list(batches), 1))
+        for share in NARROWER:
+            trial = Solution(widest.basis * share, widest.offset)
+            narrowed = self._better(batches, narrowed, trial)
+        ends = (self._settled(batches, grid) for grid in (widest, narrowed))
+        return self._better(batches, *ends)
+
+    def _settled(self, batches: Sequence[Tensor], at: Solution) -> Solution:
         settled: Tensor | None = None
         for _ in range(ROUNDS):
             moments = self._over(batches, at)
@@ -148,6 +160,14 @@ class Qem:
             settled = codes
             at = self.solve(moments, at)
         return at
+
+    def _better(self, batches: Sequence[Tensor], one: Solution, other: Solution) -> Solution:
+        """Of each row the grid with less error, `one` where they are equal."""
+        better = self._over(batches, other).error < self._over(batches, one).error
+        return Solution(
+            torch.where(better[:, None], other.basis, one.basis),
+            torch.where(better, other.offset, one.offset),
+        )
 
     def objective(self, batches: Sequence[Tensor], at: Solution) -> Tensor:
         """`[C]`: what the solver lowers, with the nearest levels as codes."""
