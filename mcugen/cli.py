@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mcugen import __version__, train_flags
+from mcugen import __version__, flags, train_flags
 from mcugen.errors import McugenError, fail
 from mcugen.interrupts import catch_interrupts, interrupted
 from mcugen.report import console
@@ -40,23 +40,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A .pt2 file.")]
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Output of `mcugen generate`.")]
-BoardName = Annotated[str, typer.Option("--board", help="See `mcugen boards`.")]
-MaybeBoard = Annotated[str | None, typer.Option("--board", help="See `mcugen boards`.")]
-MaybeCore = Annotated[str | None, typer.Option("--core", help="cortex-m0plus, cortex-m4, ...")]
-DataName = Annotated[
-    str, typer.Option("--data", help="mnist, cifar10, digits, or an .npz with x and y.")
-]
-MaybeData = Annotated[
-    str | None, typer.Option("--data", help="mnist, cifar10, digits, or an .npz with x and y.")
-]
-Limit = Annotated[int | None, typer.Option("--limit", help="Only the first N samples.")]
-Name = Annotated[
-    str | None, typer.Option("--name", help="Prefix of every C symbol; default: the file's name.")
-]
 
 
 def _version(wanted: bool) -> None:
@@ -105,15 +88,15 @@ def _given(method: str, known: Collection[str], options: Mapping[str, Any]) -> d
         McugenError: some that the method does not have.
     """
 
-    def flags(names: list[str]) -> str:
+    def spelled(names: list[str]) -> str:
         return ", ".join(f"--{name.replace('_', '-')}" for name in names)
 
     given = {name: value for name, value in options.items() if value is not None}
     if unknown := sorted(given.keys() - known):
         raise fail(
             "train",
-            f"method '{method}' has no option {flags(unknown)}",
-            help=f"options of {method}: {flags(sorted(known))}",
+            f"method '{method}' has no option {spelled(unknown)}",
+            help=f"options of {method}: {spelled(sorted(known))}",
         )
     return given
 
@@ -123,7 +106,7 @@ def train(  # noqa: PLR0913 - one parameter per flag
     context: typer.Context,
     method: train_flags.Method,
     model: train_flags.Model,
-    data: DataName,
+    data: flags.DataName,
     output: train_flags.Output,
     epochs: train_flags.Epochs = None,
     batch_size: train_flags.BatchSize = 128,
@@ -152,7 +135,7 @@ def train(  # noqa: PLR0913 - one parameter per flag
     sequential: train_flags.Sequential = None,
     solver: train_flags.QemSolver = None,
     start: train_flags.Start = None,
-    as_json: Json = False,
+    as_json: flags.Json = False,
 ) -> None:
     """Train a zoo model with one of the methods and write it as a .pt2."""
     from mcugen import train as methods
@@ -168,19 +151,23 @@ def train(  # noqa: PLR0913 - one parameter per flag
 
 
 @app.command()
-def generate(
-    model: ModelFile,
+def generate(  # noqa: PLR0913 - one parameter per flag
+    model: flags.ModelFile,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder to write.")],
-    board: MaybeBoard = None,
-    core: MaybeCore = None,
-    name: Name = None,
+    board: flags.MaybeBoard = None,
+    core: flags.MaybeCore = None,
+    name: flags.Name = None,
     split_data: Annotated[
         bool, typer.Option("--split-data", help="Constants in model_data.c.")
+    ] = False,
+    optimize: flags.OptimizeFor = "speed",
+    tune: Annotated[
+        bool, typer.Option("--tune", help="Measure kernels on the cycle model; do not predict.")
     ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Write beside files mcugen did not write.")
     ] = False,
-    as_json: Json = False,
+    as_json: flags.Json = False,
 ) -> None:
     """Generate model.c, model.h and manifest.json, and show what they take."""
     from mcugen import pipeline
@@ -189,7 +176,9 @@ def generate(
 
     found, chosen = _targets(board, core)
     chosen = chosen or core_named(pipeline.DEFAULT_CORE)
-    result = pipeline.emitted(pipeline.load(model), chosen, name, found, split_data)
+    loaded, wishes = pipeline.load(model), pipeline.wishes(optimize)
+    wishes = pipeline.tuned(loaded, chosen, wishes) if tune else wishes
+    result = pipeline.emitted(loaded, chosen, name, found, split_data, wishes)
     manifest = pipeline.generate(result, output, force)
     shown = tables.generated(manifest, found, str(output))
     _answer(as_json, documents.generated(manifest), shown)
@@ -197,19 +186,31 @@ def generate(
 
 @app.command()
 def inspect(
-    model: ModelFile,
+    model: flags.ModelFile,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="Write PROGRAM.mir here, large constants beside it."),
     ] = None,
-    as_json: Json = False,
+    kernels: Annotated[
+        str | None,
+        typer.Option("--kernels", metavar="CORE", help="Instead: each layer's kernels, measured."),
+    ] = None,
+    optimize: flags.OptimizeFor = "speed",
+    as_json: flags.Json = False,
 ) -> None:
-    """Print the integer program as text."""
+    """Print the integer program as text, or the kernels that could compute each layer."""
     from mcugen import pipeline
     from mcugen.ir import text
-    from mcugen.report import documents
+    from mcugen.report import documents, tables
+    from mcugen.target.cores import core_named
 
-    program = pipeline.load(model).program
+    loaded = pipeline.load(model)
+    if kernels:
+        wishes = pipeline.wishes(optimize)
+        found = pipeline.alternatives(loaded, core_named(kernels), wishes)
+        _answer(as_json, documents.alternatives(kernels, found), tables.alternatives(found))
+        return
+    program = loaded.program
     printed = text.to_text(program)
     if output:
         text.save(program, output)
@@ -221,13 +222,13 @@ def inspect(
 
 @app.command()
 def check(
-    model: ModelFile,
-    data: DataName,
-    limit: Limit = None,
+    model: flags.ModelFile,
+    data: flags.DataName,
+    limit: flags.Limit = None,
     layers: Annotated[
         bool, typer.Option("--layers", help="Compare every quantized tensor too.")
     ] = False,
-    as_json: Json = False,
+    as_json: flags.Json = False,
 ) -> None:
     """Compare PyTorch, the integer program and the host's C. Exits 1 when C differs."""
     from mcugen import pipeline
@@ -240,7 +241,7 @@ def check(
 
 
 @app.command()
-def build(folder: Folder, board: BoardName, as_json: Json = False) -> None:
+def build(folder: flags.Folder, board: flags.BoardName, as_json: flags.Json = False) -> None:
     """Build the firmware image and show flash, RAM and stack."""
     from mcugen import pipeline
     from mcugen.report import documents, tables
@@ -252,15 +253,15 @@ def build(folder: Folder, board: BoardName, as_json: Json = False) -> None:
 
 @app.command()
 def run(
-    folder: Folder,
-    board: BoardName,
-    data: DataName,
+    folder: flags.Folder,
+    board: flags.BoardName,
+    data: flags.DataName,
     qemu: Annotated[bool, typer.Option("--qemu", help="In QEMU's closest machine.")] = False,
     port: Annotated[
         str | None, typer.Option("--port", help="Serial port, or auto to find the board.")
     ] = None,
-    limit: Limit = None,
-    as_json: Json = False,
+    limit: flags.Limit = None,
+    as_json: flags.Json = False,
 ) -> None:
     """Run on the target and compare every output byte with the host's. Exits 1 on a difference."""
     from mcugen import pipeline
@@ -277,16 +278,16 @@ def run(
 
 @app.command()
 def profile(
-    folder: Folder,
-    core: MaybeCore = None,
+    folder: flags.Folder,
+    core: flags.MaybeCore = None,
     board: Annotated[
         str | None, typer.Option("--board", help="Adds an estimate with its flash wait states.")
     ] = None,
-    data: MaybeData = None,
+    data: flags.MaybeData = None,
     limit: Annotated[
         int, typer.Option("--limit", help="Samples of --data; the slowest counts.")
     ] = 1,
-    as_json: Json = False,
+    as_json: flags.Json = False,
 ) -> None:
     """Cycles per layer on an instruction-level model of the core."""
     from mcugen import pipeline
@@ -301,7 +302,7 @@ def profile(
 @app.command()
 def boards(
     board: Annotated[str | None, typer.Argument(metavar="BOARD", help="Only this one.")] = None,
-    as_json: Json = False,
+    as_json: flags.Json = False,
 ) -> None:
     """Boards mcugen knows, and what is connected."""
     from mcugen.report import catalogue
@@ -310,7 +311,7 @@ def boards(
 
 
 @app.command()
-def ops(core: MaybeCore = None, as_json: Json = False) -> None:
+def ops(core: flags.MaybeCore = None, as_json: flags.Json = False) -> None:
     """PyTorch ops, integer ops and kernels, per core."""
     from mcugen.report import catalogue
 
@@ -318,7 +319,7 @@ def ops(core: MaybeCore = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
+def doctor(as_json: flags.Json = False) -> None:
     """Programs and Python packages: which are there, how to install the others."""
     from mcugen.report import catalogue
 

@@ -4,7 +4,7 @@
 (ELF reader, emulator, serial line, PyTorch) is imported where it is used, so that it starts fast.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from mcugen.frontend.exported import load as load_exported
 from mcugen.frontend.graph import ExportedGraph
 from mcugen.interrupts import scratch_folder
 from mcugen.ir.program import Meaning, Program
+from mcugen.plan.choice import DEFAULT, Optimize, Wishes
 from mcugen.plan.names import model_name
 from mcugen.target.boards import Board
 from mcugen.target.cores import Core
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from mcugen.check import CheckReport
     from mcugen.data import DataSet
     from mcugen.profile.profile import ProfileReport
+    from mcugen.profile.tune import Alternative
     from mcugen.run.compare import RunReport
 
 #: Models that are generated for no board get the reference board's core.
@@ -55,8 +57,48 @@ def load(path: Path) -> Model:
     return Model(path, graph, program)
 
 
+def wishes(optimize: str) -> Wishes:
+    """How kernels are chosen.
+
+    Raises:
+        McugenError: `optimize` is no aim.
+    """
+    if optimize not in set(Optimize):
+        raise fail("plan", f"--optimize {optimize}", want=" or ".join(Optimize))
+    return Wishes(Optimize(optimize))
+
+
+def tuned(model: Model, core: Core, wishes: Wishes) -> Wishes:
+    """`wishes` with the cycles of every kernel as measured on the core's timing model."""
+    from mcugen.profile.tune import Tuner
+    from mcugen.report.console import progress
+
+    tuner = Tuner(model.program, core, wishes)
+    with progress("measuring kernels", tuner.runs) as advance:
+        return replace(wishes, cycles=tuner.measure(advance))
+
+
+def alternatives(model: Model, core: Core, wishes: Wishes) -> "tuple[Alternative, ...]":
+    """The kernels that could compute each layer, measured.
+
+    Raises:
+        McugenError: no kernel for some layer, no compiler or emulator.
+    """
+    from mcugen.profile.tune import Tuner
+    from mcugen.report.console import progress
+
+    tuner = Tuner(model.program, core, wishes)
+    with progress("measuring kernels", tuner.runs) as advance:
+        return tuner.alternatives(tuner.measure(advance))
+
+
 def emitted(
-    model: Model, core: Core, name: str | None, board: Board | None, split: bool
+    model: Model,
+    core: Core,
+    name: str | None,
+    board: Board | None,
+    split: bool,
+    wishes: Wishes = DEFAULT,
 ) -> Emitted:
     """The C of a model and its manifest, in memory.
 
@@ -70,6 +112,7 @@ def emitted(
         source_file=model.path.name,
         board=board.name if board else None,
         split_data=split,
+        wishes=wishes,
     )
     if board:
         check_fits(result.manifest, board)

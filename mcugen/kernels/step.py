@@ -56,6 +56,12 @@ class Step:
         return self.head.result.source
 
     @property
+    def title(self) -> str:
+        """The module in the user's model, or what the step computes."""
+        source = self.source
+        return (source and (source.module or source.node)) or self.op.mnemonic
+
+    @property
     def operation(self) -> str:
         """What the step computes, as in `conv2d + threshold`."""
         nodes = [node.op.mnemonic for node in (self.main, self.epilogue) if node]

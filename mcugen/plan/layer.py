@@ -153,7 +153,7 @@ def layer(
     """The layer of `step`; `offset` gives where values lie, `scratch` the kernel's own memory."""
     epilogue_constants = recipe.epilogue.constants if recipe.epilogue else ()
     constants = (*recipe.constants, *epilogue_constants)
-    title = names.title(_title(step))
+    title = names.title(step.title)
     suffixes = [item.suffix for item in constants] + ["epilogue"]
     function = f"{name}_{names.identifier(title, suffixes)}"
     inputs = _operands(step, offset)
@@ -189,13 +189,6 @@ def layer(
         activation_bits=_bits(step.inputs[0].type),
         scratch_bytes=recipe.scratch_bytes,
     )
-
-
-def _title(step: Step) -> str:
-    source = step.source
-    if source is None:
-        return step.op.mnemonic
-    return source.module or source.node or step.op.mnemonic
 
 
 def _operands(step: Step, offset: Callable[[str], int]) -> tuple[Operand, ...]:

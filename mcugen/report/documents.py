@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # a command imports its own work only
     from mcugen.build.stack import StackBound
     from mcugen.check import CheckReport
     from mcugen.profile.profile import ProfileReport
+    from mcugen.profile.tune import Alternative
     from mcugen.run.compare import RunReport
     from mcugen.train.config import TrainResult
 
@@ -72,6 +73,11 @@ def inspected(program: Program, text: str) -> Document:
         ],
         "text": text,
     }
+
+
+def alternatives(core: str, found: "tuple[Alternative, ...]") -> Document:
+    """`inspect --kernels`."""
+    return {"core": core, "kernels": [asdict(item) for item in found]}
 
 
 def checked(report: "CheckReport") -> Document:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # a command imports its own work only
     from mcugen.build.firmware import FirmwareReport
     from mcugen.check import CheckReport
     from mcugen.profile.profile import ProfileReport
+    from mcugen.profile.tune import Alternative
     from mcugen.run.compare import RunReport
     from mcugen.train.config import TrainResult
 
@@ -62,6 +63,25 @@ def generated(manifest: Manifest, board: Board | None, folder: str) -> Renderabl
         memory += f", {board.name} leaves {board.ram_available:,}"
     files = ", ".join(f"{folder}/{name}" for name in (*manifest.files, "manifest.json"))
     return Group(layers, "", f"flash  {flash}", f"RAM    {memory}", f"wrote  {files}")
+
+
+def alternatives(found: "tuple[Alternative, ...]") -> RenderableType:
+    """The kernels that could compute each layer; a star marks the chosen one."""
+    numbers = ("predicted", "measured", "cycles/MAC", "constants B", "scratch B")
+    layers = table("layer", "op", "", "kernel", *numbers, right=numbers)
+    for item in found:
+        layers.add_row(
+            item.layer if item.chosen else "",
+            item.op if item.chosen else "",
+            "*" if item.chosen else "",
+            item.kernel,
+            f"{item.predicted:,}",
+            f"{item.measured:,}",
+            f"{item.measured / item.macs:.2f}" if item.macs else "",
+            f"{item.constants:,}",
+            f"{item.scratch:,}",
+        )
+    return layers
 
 
 def checked(report: "CheckReport") -> RenderableType:

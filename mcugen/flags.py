@@ -1,0 +1,24 @@
+"""Arguments and options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A .pt2 file.")]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Output of `mcugen generate`.")]
+BoardName = Annotated[str, typer.Option("--board", help="See `mcugen boards`.")]
+MaybeBoard = Annotated[str | None, typer.Option("--board", help="See `mcugen boards`.")]
+MaybeCore = Annotated[str | None, typer.Option("--core", help="cortex-m0plus, cortex-m4, ...")]
+DataName = Annotated[
+    str, typer.Option("--data", help="mnist, cifar10, digits, or an .npz with x and y.")
+]
+MaybeData = Annotated[
+    str | None, typer.Option("--data", help="mnist, cifar10, digits, or an .npz with x and y.")
+]
+Limit = Annotated[int | None, typer.Option("--limit", help="Only the first N samples.")]
+Name = Annotated[
+    str | None, typer.Option("--name", help="Prefix of every C symbol; default: the file's name.")
+]
+OptimizeFor = Annotated[str, typer.Option("--optimize", help="speed, or size (flash).")]
