@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mcugen.errors import McugenError
 from mcugen.frontend.lower.bases import (
-    MOST_ACTIVATION,
+    MOST_PLANES,
     TOLERANCE,
     activation_grid,
     integer_bases,
@@ -41,11 +41,11 @@ def test_simple_ratios_take_the_smallest_integers(basis, want):
 
 def test_two_entries_come_much_closer_than_by_rounding():
     rows = np.random.default_rng(0).uniform(0.1, 1, (500, 2))
-    whole, scale = integer_bases(rows, MOST_ACTIVATION)
+    whole, scale = integer_bases(rows, MOST_PLANES)
     error = np.abs(whole * scale[:, None] - rows).max(axis=1) / rows.max(axis=1)
     assert np.median(error) < TOLERANCE / 2
     assert (error < TOLERANCE).mean() > 0.9  # ratios right beside a simple fraction are hardest
-    assert error.max() < 0.5 / MOST_ACTIVATION
+    assert error.max() < 0.5 / MOST_PLANES
 
 
 def test_a_row_of_zeros_has_the_scale_zero():
@@ -70,7 +70,7 @@ def test_weights_take_the_nearest_level_and_at_a_border_the_lower():
 
 
 def test_an_offset_for_zero_padding_becomes_an_integer():
-    grid = activation_grid(np.array([-0.2, 0.5]), np.array(0.7), MOST_ACTIVATION, True)
+    grid = activation_grid(np.array([-0.2, 0.5]), np.array(0.7), MOST_PLANES, True)
     assert grid.scale * -grid.zero == pytest.approx(0.7, rel=1e-4)
     assert grid.meaning_offset == 0
     np.testing.assert_allclose(grid.boundaries()[0], [0.2, 0.7, 1.2], atol=1e-7)
@@ -82,7 +82,7 @@ def test_an_offset_for_zero_padding_becomes_an_integer():
 )
 def test_activations_on_no_basis_are_refused(basis, offset):
     with pytest.raises(McugenError):
-        activation_grid(np.array(basis), np.array(offset), MOST_ACTIVATION, False)
+        activation_grid(np.array(basis), np.array(offset), MOST_PLANES, False)
 
 
 def test_weights_that_are_no_numbers_are_refused():

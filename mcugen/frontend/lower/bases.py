@@ -14,12 +14,11 @@ from mcugen.errors import fail
 from mcugen.frontend.lower.grids import BasisGrid
 
 #: Largest error of an entry, as a share of the largest entry, at which the search stops.
-TOLERANCE = 2.0**-14
-#: Entries sum to no more than this: values of 11 bits.
-MOST_ACTIVATION = 1023
-MOST_WEIGHT = 4095
-#: Integers meet weights of a byte.
+TOLERANCE = 2.0**-16
+#: Bounds of Σ|A|: of activations in bit planes, of those that lie as bytes, of weights.
+MOST_PLANES = 1023
 MOST_BYTE = 127
+MOST_WEIGHT = 4095
 _ROWS_AT_ONCE = 64
 
 

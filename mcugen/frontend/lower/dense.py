@@ -7,7 +7,7 @@ import numpy as np
 
 from mcugen.errors import fail
 from mcugen.frontend.graph import GraphNode
-from mcugen.frontend.lower.bases import MOST_BYTE, MOST_WEIGHT, BasisConstant
+from mcugen.frontend.lower.bases import MOST_WEIGHT, BasisConstant
 from mcugen.frontend.lower.operands import finite, gridded, integer, integers, pair, weights
 from mcugen.frontend.lower.state import Context, GridConstant, Real, Tensor
 from mcugen.ir import ops
@@ -100,7 +100,7 @@ def _layer(
         bound = np.abs(planes).reshape(len(planes), -1).max(axis=1)
         return _Layer(x, order(planes), scale, Planes(tuple(bound.tolist())))
     reach = max(abs(element.lo - x.meaning.zero), abs(element.hi - x.meaning.zero), 1)
-    planes, scale = w.integers(min(MOST_BYTE, _MOST_SUM // (taps * reach)))
+    planes, scale = w.integers(min(MOST_WEIGHT, _MOST_SUM // (taps * reach)))
     whole = planes.sum(axis=0, keepdims=True)
     return _Layer(x, order(whole), scale, spanning(int(whole.min()), int(whole.max())))
 

@@ -7,8 +7,8 @@ import numpy as np
 from mcugen.errors import fail
 from mcugen.frontend.graph import GraphNode
 from mcugen.frontend.lower.bases import (
-    MOST_ACTIVATION,
     MOST_BYTE,
+    MOST_PLANES,
     activation_grid,
     weights_on_basis,
 )
@@ -188,7 +188,7 @@ def quantize_basis(ctx: Context, node: GraphNode) -> Tensor:
         _check_axis(integer(node, "axis", -1), len(np.atleast_2d(basis)), found.data)
         return weights_on_basis(found.data, basis, found.name)
     packing = ctx.packing.get(node.outputs[0], Packing())
-    most = MOST_ACTIVATION if packing.planes else MOST_BYTE
+    most = MOST_PLANES if packing.planes else MOST_BYTE
     integer_offset = packing.padded and bool(offset.any())
     grid = activation_grid(basis, offset, most, integer_offset)
     if packing.planes and isinstance(found, Real):
