@@ -1,0 +1,60 @@
+"""Kernels are chosen by cycles or by size, and every candidate can be forced."""
+
+import numpy as np
+import pytest
+
+from mcugen.errors import McugenError
+from mcugen.ir import Int, TensorType, ops
+from mcugen.plan.choice import Optimize, Wishes, candidates, choose, rounds
+from mcugen.plan.steps import fuse
+from mcugen.target.cores import core_named
+from tests.builder import Builder
+from tests.programs import random_program
+
+M4 = core_named("cortex-m4")
+I8 = Int(8, True, -128, 127)
+
+
+def _two_layers() -> tuple:
+    b = Builder(TensorType((1, 6, 6, 8), I8))
+    x = b.op(ops.Conv2d(b.x, b.const(np.ones((8, 3, 3, 8)), I8)))
+    return fuse(b.done(b.op(ops.MaxPool(x, window=(2, 2))))).steps
+
+
+def test_the_fastest_or_the_smallest_comes_first() -> None:
+    steps = [s for seed in range(40) for s in fuse(random_program(seed)).steps]
+    several = 0
+    for step in steps:
+        fast = candidates(step, M4, Wishes())
+        small = candidates(step, M4, Wishes(Optimize.SIZE))
+        assert fast[0].cycles == min(item.cycles for item in fast)
+        assert small[0].flash_bytes == min(item.flash_bytes for item in small)
+        assert {i.kernel.name for i in fast} == {i.kernel.name for i in small}
+        several += len(fast) > 1
+    assert several > 10
+
+
+def test_measured_cycles_take_the_place_of_predicted_ones() -> None:
+    conv = _two_layers()[0]
+    fast = candidates(conv, M4, Wishes())
+    slowest = fast[-1].kernel.name
+    measured = {(conv.output.name, slowest): 1}
+    assert candidates(conv, M4, Wishes(cycles=measured))[0].kernel.name == slowest
+
+
+def test_rounds_take_every_candidate_of_every_step() -> None:
+    steps = _two_layers()
+    taken = {
+        (item.step.output.name, item.kernel.name)
+        for wish in rounds(steps, M4)
+        for item in choose(steps, M4, wish)
+    }
+    every = {(s.output.name, c.kernel.name) for s in steps for c in candidates(s, M4, Wishes())}
+    assert taken == every
+
+
+def test_a_kernel_that_cannot_compute_the_step_is_refused() -> None:
+    steps = _two_layers()
+    wish = Wishes(kernels={steps[0].output.name: "argmax"})
+    with pytest.raises(McugenError, match="kernel argmax cannot compute the step"):
+        choose(steps, M4, wish)
