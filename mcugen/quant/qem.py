@@ -137,8 +137,8 @@ class Qem:
         """The grid of the values in all batches `[C, n]`, after up to `ROUNDS` rounds.
 
         As with every descent the start decides where it ends. Without one given, each row has the
-        better of two ends: from the grid of `start`, and from the best uniform grid, so that no
-        uniform grid is better than the result.
+        better of two ends: from the grid of `start`, and from the best of the uniform grids with
+        that or a `NARROWER` reach, so that none of these is better than the result.
         """
         if start is not None:
             return self._settled(batches, start)
