@@ -161,6 +161,9 @@ def generate(  # noqa: PLR0913 - one parameter per flag
         bool, typer.Option("--split-data", help="Constants in model_data.c.")
     ] = False,
     optimize: flags.OptimizeFor = "speed",
+    flash_limit: Annotated[
+        int | None, typer.Option("--flash-limit", help="Bytes of code and constants to keep to.")
+    ] = None,
     tune: Annotated[
         bool, typer.Option("--tune", help="Measure kernels on the cycle model; do not predict.")
     ] = False,
@@ -176,7 +179,7 @@ def generate(  # noqa: PLR0913 - one parameter per flag
 
     found, chosen = _targets(board, core)
     chosen = chosen or core_named(pipeline.DEFAULT_CORE)
-    loaded, wishes = pipeline.load(model), pipeline.wishes(optimize)
+    loaded, wishes = pipeline.load(model), pipeline.wishes(optimize, flash_limit, found)
     wishes = pipeline.tuned(loaded, chosen, wishes) if tune else wishes
     result = pipeline.emitted(loaded, chosen, name, found, split_data, wishes)
     manifest = pipeline.generate(result, output, force)

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 #: Models that are generated for no board get the reference board's core.
 DEFAULT_CORE = "cortex-m4"
+#: Flash set aside for the firmware around a model, in bytes: it takes some 8 KB.
+_FIRMWARE_BYTES = 12_288
 
 
 @dataclass(frozen=True)
@@ -57,15 +59,20 @@ def load(path: Path) -> Model:
     return Model(path, graph, program)
 
 
-def wishes(optimize: str) -> Wishes:
-    """How kernels are chosen.
+def wishes(optimize: str, flash_limit: int | None = None, board: Board | None = None) -> Wishes:
+    """How kernels are chosen; limits that are not given are the board's.
 
     Raises:
-        McugenError: `optimize` is no aim.
+        McugenError: `optimize` is no aim, or the limit is below one.
     """
     if optimize not in set(Optimize):
         raise fail("plan", f"--optimize {optimize}", want=" or ".join(Optimize))
-    return Wishes(Optimize(optimize))
+    if flash_limit is not None and flash_limit < 1:
+        raise fail("plan", f"--flash-limit {flash_limit}", want="at least 1 byte")
+    if board is None:
+        return Wishes(Optimize(optimize), flash_limit)
+    flash = board.memory.flash.size - _FIRMWARE_BYTES if flash_limit is None else flash_limit
+    return Wishes(Optimize(optimize), flash, board.ram_available)
 
 
 def tuned(model: Model, core: Core, wishes: Wishes) -> Wishes:

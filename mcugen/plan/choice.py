@@ -1,4 +1,4 @@
-"""Which kernel computes each step: the fastest or the smallest of those that can.
+"""Which kernel computes each step: the fastest, or the smallest, of those that fit.
 
 Predicted cycles rank kernels; cycles measured on the timing model (`mcugen.profile.tune`) take
 their place where there are any.
@@ -30,6 +30,10 @@ class Wishes:
     """How kernels are chosen."""
 
     optimize: Optimize = Optimize.SPEED
+    flash_limit: int | None = None
+    """Bytes of constants and code (estimated) that kernels keep to where they can."""
+    ram_limit: int | None = None
+    """Bytes of input, output and scratch that the kernel of a step keeps to where it can."""
     kernels: Mapping[str, str] = field(default_factory=dict)
     """Kernels that must be taken, by the name of the value that the step stores."""
     cycles: Mapping[tuple[str, str], int] = field(default_factory=dict)
@@ -53,6 +57,12 @@ class Candidate:
         return self.kernel.build(self.step, self.core)
 
     @property
+    def ram_bytes(self) -> int:
+        """What must be in RAM while the step runs."""
+        ports = (*self.step.inputs, self.step.output)
+        return sum(item.storage.bytes for item in ports) + self.recipe.scratch_bytes
+
+    @property
     def flash_bytes(self) -> int:
         """Constants, and an estimate of the code."""
         return self.recipe.constant_bytes + self.recipe.code_bytes
@@ -72,8 +82,13 @@ def candidates(step: Step, core: Core, wishes: Wishes) -> tuple[Candidate, ...]:
         if not found:
             raise fail("plan", f"kernel {forced} cannot compute the step", at=step.where)
     if wishes.optimize is Optimize.SIZE:
-        return tuple(sorted(found, key=lambda item: (item.flash_bytes, item.cycles)))
-    return tuple(sorted(found, key=lambda item: item.cycles))
+        found.sort(key=lambda item: (item.flash_bytes, item.cycles))
+    else:
+        found.sort(key=lambda item: item.cycles)
+    if wishes.ram_limit is not None and len(found) > 1:
+        limit = wishes.ram_limit
+        found.sort(key=lambda item: max(0, item.ram_bytes - limit))
+    return tuple(found)
 
 
 def choose(steps: tuple[Step, ...], core: Core, wishes: Wishes) -> list[Candidate]:
@@ -93,7 +108,28 @@ def choose(steps: tuple[Step, ...], core: Core, wishes: Wishes) -> list[Candidat
             faults.extend(error.faults)
     if faults:
         raise McugenError("plan", faults)
+    if wishes.flash_limit is not None:
+        _shrink(chosen, core, wishes)
     return chosen
+
+
+def _shrink(chosen: list[Candidate], core: Core, wishes: Wishes) -> None:
+    """Smaller kernels in place of `chosen` until all keep to the limit, or none is smaller.
+
+    Each time the one that costs the fewest cycles per byte it saves.
+    """
+    assert wishes.flash_limit is not None
+    while sum(item.flash_bytes for item in chosen) > wishes.flash_limit:
+        smaller = [
+            ((item.cycles - now.cycles) / (now.flash_bytes - item.flash_bytes), index, rank, item)
+            for index, now in enumerate(chosen)
+            for rank, item in enumerate(candidates(now.step, core, wishes))
+            if item.flash_bytes < now.flash_bytes
+        ]
+        if not smaller:
+            return
+        _, index, _, best = min(smaller, key=lambda entry: entry[:3])
+        chosen[index] = best
 
 
 def rounds(steps: tuple[Step, ...], core: Core, wishes: Wishes = DEFAULT) -> tuple[Wishes, ...]:

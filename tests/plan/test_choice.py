@@ -58,3 +58,32 @@ def test_a_kernel_that_cannot_compute_the_step_is_refused() -> None:
     wish = Wishes(kernels={steps[0].output.name: "argmax"})
     with pytest.raises(McugenError, match="kernel argmax cannot compute the step"):
         choose(steps, M4, wish)
+
+
+def _wide_layers() -> tuple:
+    """Bit planes that integer levels compute faster and in more flash."""
+    b = Builder(TensorType((1, 300), I8))
+    table, rising = b.const(np.arange(-40, 40, 12)[None], I8), b.const([1], Int(1, False, 0, 1))
+    x = b.op(ops.Threshold(b.x, table, rising, basis=(1, 2, 5)))
+    return fuse(b.done(b.op(ops.Linear(x, b.codes((3, 64, 300)))))).steps
+
+
+def test_a_flash_limit_gives_up_the_fewest_cycles() -> None:
+    steps = _wide_layers()
+    free = choose(steps, M4, Wishes())
+    used = sum(item.flash_bytes for item in free)
+    smallest = sum(
+        min(item.flash_bytes for item in candidates(step, M4, Wishes())) for step in steps
+    )
+    assert smallest < used
+    for limit in (used, used - 1, smallest, 1):
+        kept = choose(steps, M4, Wishes(flash_limit=limit))
+        assert sum(item.flash_bytes for item in kept) <= max(limit, smallest)
+        same = [item.kernel.name for item in kept] == [item.kernel.name for item in free]
+        assert same == (limit == used)
+
+
+def test_a_ram_limit_puts_kernels_with_less_scratch_first() -> None:
+    for step in _wide_layers():
+        for item in candidates(step, M4, Wishes(ram_limit=1))[:1]:
+            assert item.ram_bytes == min(c.ram_bytes for c in candidates(step, M4, Wishes()))
