@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from mcugen.ir.ops import Env, Op
 from mcugen.ir.program import Node, Source
-from mcugen.ir.types import Int, TensorType
+from mcugen.ir.types import Int, Planes, TensorType
 from mcugen.kernels.storage import Storage, storage_of
 
 
@@ -79,6 +79,12 @@ class Step:
     @property
     def reads_integers(self) -> bool:
         return all(item.is_integer for item in self.inputs)
+
+    @property
+    def planes_in(self) -> int:
+        """Bit planes of the (first) input; none in integers."""
+        element = self.inputs[0].type.element
+        return element.count if isinstance(element, Planes) else 0
 
     @property
     def macs(self) -> int:

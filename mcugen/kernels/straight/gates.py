@@ -1,5 +1,6 @@
 """Gates on 32-bit words. Every value is assigned once, in the order in which gates are listed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -94,3 +95,14 @@ class Network:
         self._count += 1
         self.gates.append(Gate(kind, (result,), operands, index, name=name))
         return result
+
+
+def needed(gates: Sequence[Gate]) -> tuple[Gate, ...]:
+    """Those of `gates` that a store depends on."""
+    wanted: set[int] = set()
+    kept = []
+    for gate in reversed(gates):
+        if gate.kind is Kind.STORE or not wanted.isdisjoint(gate.results):
+            wanted.update(gate.operands)
+            kept.append(gate)
+    return tuple(reversed(kept))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mcugen.kernels.straight.gates import Gate
+from mcugen.kernels.straight.gates import Gate, needed
 from mcugen.kernels.straight.networks import prefixed, tabulated
 
 
@@ -39,8 +39,8 @@ def tabulated_counts(inputs: int, planes: int) -> Routine:
     """Runs `networks.tabulated` for `count` pixels that share a table."""
     return Routine(
         name=f"tabulated_{inputs}_{planes}",
-        purpose=f"Adds {inputs} inputs of each pixel to its counters of {planes} planes, by a table.",
-        gates=tuple(tabulated(inputs, planes).gates),
+        purpose=f"Adds {inputs} inputs of each pixel to counters of {planes} planes, by a table.",
+        gates=needed(tabulated(inputs, planes).gates),
         roots=("counter", "x", "table"),
         advances=(Advance("counter", "counter_step"), Advance("x", "x_step")),
     )
@@ -51,7 +51,7 @@ def prefixed_counts(inputs: int, planes: int) -> Routine:
     return Routine(
         name=f"prefixed_{inputs}_{planes}",
         purpose=f"Adds {inputs} inputs a run to counters of {planes} planes, from prefix XORs.",
-        gates=tuple(prefixed(inputs, planes).gates),
+        gates=needed(prefixed(inputs, planes).gates),
         roots=("counter", "x", "weights"),
         advances=(Advance("x", inputs // 32), Advance("weights", inputs)),
     )

@@ -1,0 +1,124 @@
+"""Fully connected layer of bit planes by bit planes: bit-sliced counters fed from prefix XORs.
+
+Every weight is used once, so nothing is worth a table: an input's bit is spread over the lanes and
+meets the weights of 32 outputs (`networks.prefixed`). The prefix exclusive ors of the input are
+made once for all outputs, those of the weights where they are packed.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcugen.ir import ops
+from mcugen.kernels.base import Kernel, Recipe
+from mcugen.kernels.constants import Constant, bit_words
+from mcugen.kernels.planes import weight_planes
+from mcugen.kernels.sliced import Sliced, is_direct, lanes, layer_of
+from mcugen.kernels.step import Step
+from mcugen.kernels.storage import WORD_BITS, words
+from mcugen.kernels.straight.routine import prefixed_counts
+from mcugen.kernels.taps import whole
+from mcugen.target.cores import Core
+
+#: Words of input that one run of the network may take, and what it takes besides, in words.
+MOST_WORDS = 6
+_OVERHEAD_WORDS = 0.3
+
+
+@dataclass(frozen=True)
+class Context:
+    sliced: Sliced
+    routine: str
+    runs: int
+    pixels: int
+    words: int
+    """Words of one plane of a pixel."""
+    pixel_words: int
+    input_words: int
+    """Words of the input's plane as the network takes it, whole runs."""
+
+
+def accepts(step: Step, core: Core) -> bool:
+    del core
+    return step.main_is(ops.Linear) and not step.reads_integers
+
+
+def cost(step: Step, core: Core) -> int:
+    """Measured on Cortex-M4 and M0+: the input's prefixes, runs, and what makes outputs."""
+    small = core.architecture == "armv6-m"
+    source = step.inputs[0].storage.count // step.planes_in
+    tile = _tile(source, core)
+    planes = (source * WORD_BITS).bit_length() + 1
+    pairs = step.planes_in * weight_planes(step).basis.shape[1]
+    run = tile * WORD_BITS * (11 if small else 7) + planes * 6 + 20
+    finish = 60 if is_direct(step) else 32 * (40 + 30 * pairs)
+    block = pairs * (-(-source // tile) * run + 60) + finish
+    return words(step.accumulator.channels) * block + 20 * source * step.planes_in
+
+
+def _tile(input_words: int, core: Core) -> int:
+    """Words of a run: as few runs as possible, with little beyond the input's end."""
+    if core.architecture == "armv6-m":
+        return 1  # Loads reach 32 words.
+    sizes = range(1, MOST_WORDS + 1)
+    return min(sizes, key=lambda size: -(-input_words // size) * (size + _OVERHEAD_WORDS))
+
+
+def build(step: Step, core: Core) -> Recipe:
+    source = step.inputs[0]
+    channels = source.type.channels
+    pixels, plane_words = source.type.size // channels, words(channels)
+    made = layer_of(step, whole())
+    tile = _tile(pixels * plane_words, core)
+    runs = -(-pixels * plane_words // tile)
+    routine = prefixed_counts(tile * WORD_BITS, made.sliced.planes)
+    sliced = made.sliced
+    scratch = sliced.counter_words + sliced.lane_words + step.planes_in * runs * tile
+    return Recipe(
+        context=Context(
+            sliced=sliced,
+            routine=routine.name,
+            runs=runs,
+            pixels=pixels,
+            words=plane_words,
+            pixel_words=source.storage.pixel_units,
+            input_words=runs * tile,
+        ),
+        constants=(_packed(made.bits, made.constants, channels, runs * tile), *made.constants),
+        overlaps=(None,),
+        epilogue=made.epilogue,
+        scratch_bytes=4 * scratch,
+        helpers=made.helpers | {"prefix"},
+        routines=(routine,),
+    )
+
+
+def _packed(
+    bits: np.ndarray, constants: tuple[Constant, ...], channels: int, input_words: int
+) -> Constant:
+    """Bits [plane, K, O] as prefix exclusive ors in the order of the input's words.
+
+    Plane 0 of the counters' start, where they have one, joins every prefix.
+    """
+    planes, inputs, out = bits.shape
+    pixels = inputs // channels
+    spread = np.zeros((planes, pixels, words(channels) * WORD_BITS, out), bool)
+    spread[:, :, :channels] = bits.reshape(planes, pixels, channels, out)
+    flat = spread.reshape(planes, -1, out)
+    behind = input_words * WORD_BITS - flat.shape[1]
+    flat = np.pad(flat, ((0, 0), (0, behind), (0, 0)))
+    packed = np.moveaxis(lanes(np.logical_xor.accumulate(flat, axis=1)), -1, 0)
+    initial = [item.values for item in constants if item.suffix == "initial"]
+    if initial:
+        packed = packed ^ initial[0][0, :, 0][:, None, None]
+    layout = f"[{WORD_BITS} outputs][plane][input]: prefix exclusive ors"
+    return bit_words("weights", packed, "weights", layout)
+
+
+KERNEL = Kernel(
+    "linear_sliced",
+    "linear of bit planes by bit planes, on bit-sliced counters",
+    accepts,
+    cost,
+    build,
+)

@@ -1,0 +1,96 @@
+"""Random dense layers of bit planes, one step each: every shape that their kernels tell apart."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from mcugen.ir import Int, Planes, Program, TensorType, ops
+from mcugen.ir.types import BINARY, INT32_MAX, INT32_MIN, accumulator
+from tests.builder import Builder
+
+_CHANNELS = (1, 2, 5, 8, 16, 31, 32, 33, 48, 64, 65, 96, 100, 128)
+
+
+class _Writer:
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng([seed, 5])
+
+    def between(self, low: int, high: int) -> int:
+        return int(self.rng.integers(low, high, endpoint=True))
+
+    def channels(self) -> int:
+        return int(self.rng.choice(_CHANNELS))
+
+    def planes(self) -> Planes:
+        """One plane ±1, mostly; else one to three with any integers, zero among them."""
+        if self.rng.random() < 0.5:
+            return BINARY
+        return Planes(tuple(self.rng.integers(0, 40, self.between(1, 3)).tolist()))
+
+    def weights(self, b: Builder, shape: tuple[int, ...]) -> str:
+        bound = self.planes()
+        data = self.rng.choice([-1, 1], (bound.count, *shape))
+        if bound != BINARY:
+            rows = [self.rng.integers(0, entry, shape[0], endpoint=True) for entry in bound.basis]
+            data *= np.stack(rows).reshape(bound.count, -1, *[1] * (len(shape) - 1))
+        return b.const(data, bound)
+
+    def zero(self) -> int:
+        return int(self.rng.choice([0, 0, 0, 1, -9]))
+
+    def epilogue(self, b: Builder, acc: str) -> str:
+        """None, or thresholds onto planes or integers; some beyond what occurs."""
+        kind = b.program(acc).env.type(acc)
+        target = self.planes() if self.rng.random() < 0.7 else None
+        count = 2**target.count - 1 if target else self.between(1, 6)
+        if self.rng.random() < 0.15:
+            return acc
+        rows = int(self.rng.choice([1, kind.channels]))
+        reach = kind.integer.levels // int(self.rng.choice([1, 6, 20])) + 2
+        table = np.sort(self.rng.integers(-reach, reach, (rows, count)), axis=1)
+        table = np.clip(table, INT32_MIN, INT32_MAX)
+        direction = self.rng.choice([-1, 1], kind.channels if rows > 1 else 1)
+        thresholds = b.const(table, accumulator(INT32_MIN, INT32_MAX))
+        directions = b.const(direction, Int(2, True, -1, 1))
+        basis = target.basis if target else ()
+        return b.op(ops.Threshold(acc, thresholds, directions, basis=basis))
+
+
+def conv2d_layer(seed: int) -> Program:
+    """A convolution; windows may be strided, dilated and padded by different amounts."""
+    w = _Writer(seed)
+    size = (w.between(1, 3), w.between(1, 3))
+    shape = (1, w.between(1, 9), w.between(1, 9), w.channels())
+    b = Builder(TensorType(shape, w.planes()))
+    out = w.channels()
+    weights = w.weights(b, (out, *size, shape[-1]))
+    padding = tuple(w.between(0, 2) for _ in range(4))
+    # What does not fit is padded until it does.
+    room = [max(0, size[axis] - shape[1 + axis]) for axis in (0, 1)]
+    padding = (padding[0] + room[0], padding[1], padding[2] + room[1], padding[3])
+    op = ops.Conv2d(
+        b.x,
+        weights,
+        stride=(w.between(1, 2), w.between(1, 3)),
+        padding=padding,
+        x_zero=w.zero(),
+    )
+    if w.rng.random() < 0.2 and min(shape[1:3]) > 4:
+        op = replace(op, dilation=(2, 2))
+    return _named(b.done(w.epilogue(b, b.op(op))), f"conv{seed}")
+
+
+def linear_layer(seed: int) -> Program:
+    """A fully connected layer, of an image or of features."""
+    w = _Writer(seed)
+    shape = (1, w.channels() * w.between(1, 9))
+    if w.rng.random() < 0.5:
+        shape = (1, w.between(1, 4), w.between(1, 4), w.channels())
+    b = Builder(TensorType(shape, w.planes()))
+    weights = w.weights(b, (w.channels(), int(np.prod(shape))))
+    acc = b.op(ops.Linear(b.x, weights, x_zero=w.zero()))
+    return _named(b.done(w.epilogue(b, acc)), f"linear{seed}")
+
+
+def _named(program: Program, name: str) -> Program:
+    return replace(program, name=name)
