@@ -1,5 +1,7 @@
 """The interpreter against naive loops that spell each op's docstring out."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from mcugen.ir import (
     BINARY,
     Int,
     Meaning,
+    Planes,
     Program,
     TensorType,
     Value,
@@ -86,6 +89,57 @@ def test_planes_convolution_counts_agreements_inside_the_image() -> None:
     program = program_of(op, TensorType((1, 5, 6, 40), BINARY), constant("w", w, BINARY))
     want = np.stack([naive_conv(sample, w[0], op) for sample in x[0]])
     np.testing.assert_array_equal(interp.run(program, x.astype(np.int8)), want)
+
+
+@settings(max_examples=40, deadline=None)
+@given(convolutions(), st.lists(st.integers(0, 9), min_size=1, max_size=4), st.integers(1, 4))
+def test_planes_convolve_as_the_sums_of_their_planes(
+    case: tuple[ops.Conv2d, np.ndarray, np.ndarray], basis: list[int], count: int
+) -> None:
+    op, like, w = case
+    rng = np.random.default_rng(w.size)
+    codes = rng.choice([-1, 1], (len(basis), *like.shape)).astype(np.int8)
+    rows = rng.integers(0, 6, (count, len(w), 1, 1, 1))
+    planes = rows * rng.choice([-1, 1], (count, *w.shape))
+    kind = TensorType((1, *like.shape[1:]), Planes(tuple(basis)))
+    bound = Planes(tuple(int(b) for b in rows.max(axis=(1, 2, 3, 4))))
+    program = program_of(op, kind, constant("w", planes, bound))
+    values = sum(entry * plane.astype(np.int64) for entry, plane in zip(basis, codes, strict=True))
+    want = np.stack([naive_conv(sample, planes.sum(axis=0), op) for sample in values])
+    np.testing.assert_array_equal(interp.run(program, codes), want)
+    interval = program.nodes[0].result.type.integer
+    assert interval.lo <= want.min()
+    assert want.max() <= interval.hi
+
+
+@pytest.mark.parametrize("basis", [(1,), (3, 5), (1, 2, 4), (3, 4, 5), (1, 1, 1), (0, 2), (5, 2)])
+def test_thresholds_onto_planes_give_the_values_in_order(basis: tuple[int, ...]) -> None:
+    values = sorted(sum(c) for c in itertools.product(*((-b, b) for b in basis)))
+    kind = TensorType((1, len(values)), accumulator(-100, 100))
+    table = constant("t", np.arange(1, len(values))[None], accumulator(1, 100))
+    direction = constant("d", np.array([1]), spanning(0, 1))
+    program = program_of(ops.Threshold("%x", "@t", "@d", basis=basis), kind, table, direction)
+    codes = interp.run(program, np.arange(len(values))[None])
+    assert interp.plane_values(codes, basis).tolist() == [values]
+
+
+def test_max_pool_of_planes_is_that_of_their_values() -> None:
+    rng = np.random.default_rng(3)
+    element = Planes((1, 3, 4))
+    op = ops.MaxPool("%x", window=(2, 3), stride=(1, 2), padding=(1, 0, 1, 1))
+    codes = rng.choice([-1, 1], (3, 4, 5, 6, 7)).astype(np.int8)
+    program = program_of(op, TensorType((1, 5, 6, 7), element))
+    got = interp.plane_values(interp.run(program, codes), element.basis)
+    whole = program_of(op, TensorType((1, 5, 6, 7), Int(8, True, -8, 8)))
+    want = interp.run(whole, interp.plane_values(codes, element.basis))
+    np.testing.assert_array_equal(got, want)
+
+
+def test_rows_of_a_plane_must_be_one_number() -> None:
+    with pytest.raises(McugenError, match="whose plane is not ±one number"):
+        constant("w", np.array([[[1, -2]]]), Planes((2,)))
+    with pytest.raises(McugenError, match="leaves planes<2>"):
+        constant("w", np.array([[[3, -3]]]), Planes((2,)))
 
 
 def test_requantize_floors_in_64_bits() -> None:
