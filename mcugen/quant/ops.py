@@ -118,11 +118,11 @@ def rank_of(rows: Tensor, levels: Tensor, shift: Tensor) -> Tensor:
     `levels` `[C, L]` ascend, `shift` `[C, 1]` is the offset. NaN gets rank 0.
     """
     borders = (levels[:, :-1] + levels[:, 1:]) / 2 + shift
-    rank = torch.zeros(rows.shape, dtype=torch.int64, device=rows.device)
-    if borders.shape[1] <= 3:  # a few comparisons cost less than the search
+    if borders.shape[1] < 16:  # a few comparisons cost less than the search
+        rank = torch.zeros(rows.shape, dtype=torch.uint8, device=rows.device)
         for index in range(borders.shape[1]):
             rank += rows > borders[:, index, None]
-        return rank
+        return rank.long()
     found = torch.searchsorted(borders.contiguous(), rows.contiguous())
     return found.masked_fill(rows.isnan(), 0)
 

@@ -101,18 +101,20 @@ class Qem:
         rows = rows.double()
         levels = sorted_levels(at.basis)
         rank = rank_of(rows, levels, at.offset[:, None])
-        left = rows - at.offset[:, None] - levels.gather(1, rank)
+        rows = rows - at.offset[:, None]
         zero = torch.zeros_like(levels)
-        counts = zero.scatter_add(1, rank, torch.ones_like(rows))
-        total = zero.scatter_add(1, rank, left)
+        counts = zero.scatter_add(1, rank, torch.ones((), dtype=rows.dtype).expand_as(rows))
+        total = zero.scatter_add(1, rank, rows)
+        left = total - counts * levels
         codes = sorted_codes(at.basis)  # [C, 2^K, K]
         if self.offset:
             codes = torch.cat([codes, torch.ones_like(codes[..., :1])], 2)
         return Moments(
             counts,
             torch.einsum("clu,cl,clv->cuv", codes, counts, codes),
-            torch.einsum("clu,cl->cu", codes, total),
-            left.square().sum(1),
+            torch.einsum("clu,cl->cu", codes, left),
+            # Of (x - q)^2, level by level: rounding must not take it below zero.
+            (rows.square().sum(1) - (levels * (total + left)).sum(1)).clamp(min=0),
         )
 
     def solve(self, moments: Moments, at: Solution) -> Solution:

@@ -7,6 +7,8 @@ stopped goes on from its last epoch.
 import argparse
 import dataclasses
 import json
+import statistics
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
+from rich.table import Table
 
 from mcugen.train import TrainConfig, method
 from mcugen.train.float import Options as Float
@@ -22,6 +25,10 @@ from mcugen.train.lq import Options as Planes
 PLANES = (1, 2, 3)
 SEEDS = range(5)
 FEW_SEEDS = range(3)
+DOCUMENT = {0: "97.19 %, 2.1 MB", 1: "75.11 %, 76.2 KB", 2: "88.86 %, 147.2 KB"}
+DOCUMENT[3] = "95.59 %, 218.3 KB"
+
+console = Console(stderr=True, highlight=False)
 
 
 @dataclass(frozen=True)
@@ -35,12 +42,21 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Row:
+    """One network over several seeds, and what was said or hoped of it."""
+
+    label: str
+    runs: list[Run]
+    beside: str = ""
+
+
+@dataclass(frozen=True)
 class Group:
-    """The runs of one table: a row for each network, a column for each number of planes."""
+    """One table; a row that another one starts from stands above it."""
 
     title: str
-    runs: list[Run]
-    note: str = ""
+    beside: str  # heading of that column
+    rows: list[Row]
 
 
 class Folder:
@@ -50,25 +66,22 @@ class Folder:
         self.path = path
         path.mkdir(parents=True, exist_ok=True)
 
-    def checkpoint(self, name: str) -> Path:
-        return self.path / f"{name}.ckpt"
-
-    def result(self, name: str) -> dict[str, Any] | None:
+    def result(self, run: Run) -> dict[str, Any] | None:
         """What a finished run reached."""
-        file = self.path / f"{name}.json"
+        file = self.path / f"{run.name}.json"
         return json.loads(file.read_text()) if file.exists() else None
 
     def perform(self, run: Run) -> None:
         """Does a run unless it is done."""
-        if self.result(run.name) is not None:
+        if self.result(run) is not None:
             return
         options = run.options
         if run.start is not None:
-            options = dataclasses.replace(options, start=self.checkpoint(run.start))
+            options = dataclasses.replace(options, start=self.path / f"{run.start}.ckpt")
         config = dataclasses.replace(
             run.config,
             output=self.path / f"{run.name}.pt2",
-            checkpoint=self.checkpoint(run.name),
+            checkpoint=self.path / f"{run.name}.ckpt",
             resume=True,
         )
         done = method("float" if isinstance(options, Float) else "lq").train(config, options)
@@ -79,83 +92,142 @@ class Folder:
         console.print(f"{run.name}: {100 * done.accuracy:.2f} % in {done.seconds:.0f} s")
 
 
-console = Console(highlight=False)
-
-
-def config(model: str, data: str, seed: int, **changes: Any) -> TrainConfig:
-    return TrainConfig(model, data, Path(), seed=seed, **changes)
-
-
 def document() -> Group:
-    """The document's table: 784-704-10, quantized after training, image included."""
+    """784-704-10, quantized after training, the image included, in all variants."""
     variants = {
         "normalized, tanh": {"normalize": True, "activation": "tanh"},
-        "normalized, ReLU": {"normalize": True},
-        "pixels/255, ReLU": {},
+        "normalized, relu": {"normalize": True},
+        "pixels/255, relu": {},
     }
-    runs = []
-    for seed in SEEDS:
-        for title, shared in variants.items():
-            name = f"{_slug(title)}_s{seed}"
-            settings = config(
-                "mlp704", "mnist", seed, epochs=10, batch_size=100, learning_rate=1e-3
+    rows = []
+    for variant, shared in variants.items():
+        stem = variant.translate(str.maketrans(" ,/", "___"))
+        configs = {
+            f"{stem}_s{seed}": TrainConfig(
+                *("mlp704", "mnist", Path(), 10, 100), learning_rate=1e-3, seed=seed
             )
-            runs.append(Run(f"float_{name}", settings, Float(**shared)))
-            for offset in (False, True):
-                for planes in PLANES:
-                    options = Planes(
-                        planes=planes,
-                        layer_planes=f"fc1={planes}/{planes}",
-                        offset=offset,
-                        post_training=True,
-                        **shared,
-                    )
-                    label = f"ptq{planes}_{'offset_' if offset else ''}{name}"
-                    runs.append(Run(label, settings, options, f"float_{name}"))
-    return Group("784-704-10 on MNIST, quantized after training", runs)
+            for seed in SEEDS
+        }
+        runs = [Run(f"float_{name}", c, Float(**shared)) for name, c in configs.items()]
+        rows.append(Row(f"{variant}, float, {document_size(0)}", runs, DOCUMENT[0]))
+        for offset in (False, True):
+            for planes in reversed(PLANES):
+                options = Planes(
+                    planes=planes,
+                    layer_planes=f"fc1={planes}/{planes}",
+                    offset=offset,
+                    post_training=True,
+                    **shared,
+                )
+                kind = f"ptq{planes}{'_offset' if offset else ''}"
+                label = f"{variant}, {'' if offset else 'no '}offset, int{planes}"
+                runs = [
+                    Run(f"{kind}_{name}", c, options, f"float_{name}")
+                    for name, c in configs.items()
+                ]
+                label += f", {document_size(planes)}"
+                rows.append(Row(label, runs, DOCUMENT[planes]))
+    return Group("784-704-10 on MNIST, quantized after training", "document", rows)
+
+
+def document_size(planes: int) -> str:
+    """Size of 784-704-10 as the document's figures suggest: 0 planes are float32.
+
+    Bits of a row in whole bytes, a float32 basis per neuron, a float32 bias; KiB.
+    """
+    layers = ((784, 704), (704, 10))
+    if planes == 0:
+        return f"{sum(4 * o * (i + 1) for i, o in layers) / 2**20:.1f} MB"
+    return f"{sum(o * (planes * (i // 8 + 4) + 4) for i, o in layers) / 2**10:.1f} KB"
 
 
 def tuned() -> Group:
     """The same network with fine-tuning."""
-    runs = []
+    float_row, rows = [], {planes: [] for planes in PLANES}
     for seed in SEEDS:
-        settings = config("mlp704", "mnist", seed)
-        float_epochs = dataclasses.replace(settings, epochs=3)
-        runs.append(Run(f"tuned_float_s{seed}", float_epochs, Float(normalize=True)))
+        start = f"tuned_float_s{seed}"
+        config = TrainConfig("mlp704", "mnist", Path(), seed=seed)
+        epochs = dataclasses.replace(config, epochs=3)
+        float_row.append(Run(start, epochs, Float(normalize=True)))
         for planes in PLANES:
-            options = Planes(planes=planes, layer_planes=f"fc1={planes}/{planes}", normalize=True)
-            more = dataclasses.replace(settings, epochs=2)
-            runs.append(Run(f"tuned{planes}_s{seed}", more, options, f"tuned_float_s{seed}"))
-    return Group("784-704-10 on MNIST, fine-tuned", runs)
+            options = Planes(planes, layer_planes=f"fc1={planes}/{planes}", normalize=True)
+            epochs = dataclasses.replace(config, epochs=2)
+            rows[planes].append(Run(f"tuned{planes}_s{seed}", epochs, options, start))
+    goals = {1: "97 %", 2: "97.8 %", 3: "98 %"}
+    found = [Row("float", float_row)]
+    found += [Row(f"int{planes}", rows[planes], goals[planes]) for planes in PLANES]
+    return Group("784-704-10 on MNIST, fine-tuned", "goal", found)
 
 
-def _slug(title: str) -> str:
-    return "".join(c if c.isalnum() else "_" for c in title.lower())
+def lenet() -> Group:
+    """A small convolutional network: 8-bit pixels, 2 planes in the first layer's weights."""
+    float_row, rows = [], {planes: [] for planes in PLANES}
+    for seed in FEW_SEEDS:
+        start = f"lenet_float_s{seed}"
+        config = TrainConfig("lenet", "mnist", Path(), epochs=6, seed=seed)
+        float_row.append(Run(start, config, Float()))
+        for planes in PLANES:
+            options = Planes(planes, layer_planes="conv1=2")
+            rows[planes].append(Run(f"lenet{planes}_s{seed}", config, options, start))
+    goals = {1: "97.5 %", 2: "float − 0.3 points", 3: ""}
+    found = [Row("float", float_row)]
+    found += [Row(f"int{planes}", rows[planes], goals[planes]) for planes in PLANES]
+    return Group("lenet on MNIST, fine-tuned", "goal", found)
 
 
 def cifar() -> Group:
     """CIFAR-10 with planes everywhere but in the image."""
-    settings = config("vgg", "cifar10", 0, epochs=20, augment=True)
-    runs = [Run("cifar_float", settings, Float())]
+    config = TrainConfig("vgg", "cifar10", Path(), epochs=20, augment=True)
+    rows = [Row("float", [Run("cifar_float", config, Float())])]
+    config = dataclasses.replace(config, epochs=8)
     for planes in PLANES:
-        more = dataclasses.replace(settings, epochs=8)
-        runs.append(Run(f"cifar{planes}", more, Planes(planes=planes), "cifar_float"))
-    return Group("vgg on CIFAR-10", runs)
+        run = Run(f"cifar{planes}", config, Planes(planes=planes), "cifar_float")
+        rows.append(Row(f"int{planes}", [run]))
+    return Group("vgg on CIFAR-10, fine-tuned", "", rows)
 
 
-GROUPS: dict[str, Callable[[], Group]] = {"document": document, "tuned": tuned, "cifar": cifar}
+GROUPS: dict[str, Callable[[], Group]] = {
+    "document": document,
+    "tuned": tuned,
+    "lenet": lenet,
+    "cifar": cifar,
+}
+
+
+def table(group: Group, folder: Folder) -> Table:
+    """Mean, range and time of the runs that are done."""
+    shown = Table("network", title=group.title)
+    for heading in ("mean", "from", "to", "seeds", "seconds each", group.beside):
+        shown.add_column(heading, justify="right")
+    for row in group.rows:
+        done = [result for run in row.runs if (result := folder.result(run)) is not None]
+        if done:
+            reached = [100 * result["accuracy"] for result in done]
+            seconds = statistics.mean(result["seconds"] for result in done)
+            figures = (statistics.mean(reached), min(reached), max(reached))
+            cells = [f"{figure:.2f} %" for figure in figures]
+            shown.add_row(row.label, *cells, str(len(done)), f"{seconds:.0f}", row.beside)
+    return shown
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("groups", nargs="*", metavar="GROUP", help=", ".join(GROUPS))
+    parser = argparse.ArgumentParser(description="Trains and measures what is said of LQ-Nets.")
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"{', '.join(GROUPS)}, or all")
     parser.add_argument("--output", type=Path, default=Path("build/reproduce/lq"))
     arguments = parser.parse_args()
+    if unknown := sorted(set(arguments.groups) - GROUPS.keys()):
+        parser.error(f"no group {', '.join(unknown)}: there are {', '.join(GROUPS)}")
     torch.set_num_threads(1)
     folder = Folder(arguments.output)
-    for name in arguments.groups or GROUPS:
-        for run in GROUPS[name]().runs:
-            folder.perform(run)
+    groups = [GROUPS[name]() for name in arguments.groups or GROUPS]
+    for group in groups:
+        for row in group.rows:
+            for run in row.runs:
+                folder.perform(run)
+    for group in groups:
+        Console(highlight=False, width=None if sys.stdout.isatty() else 120).print(
+            table(group, folder)
+        )
 
 
 if __name__ == "__main__":
