@@ -1,12 +1,15 @@
 """LQ-Nets end to end on the 8×8 digits: options, resume, start, and what the graph says."""
 
+import json
 import math
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
+from typer.testing import CliRunner
 
+from mcugen import cli
 from mcugen.errors import McugenError
 from mcugen.quant import Basis, LayerGrids, Uniform, calibrate, export, follow_data_, quantize_
 from mcugen.train import TrainConfig, lq, method, session
@@ -241,3 +244,17 @@ def test_augment_is_part_of_the_run(tmp_path):
         result = lq.train(config(tmp_path, epochs=1, augment=augment), OPTIONS())
         weights.append(program(result.path).state_dict["fc3.bias"])
     assert not torch.equal(*weights)
+
+
+def test_the_command_line_says_all_of_it(tmp_path):
+    output = tmp_path / "m.pt2"
+    words = "train lq --model mlp --data digits --epochs 2 --limit 200 --json"
+    words += " --planes 1 --layer-planes fc2=2/3 --no-offset --per-tensor"
+    done = CliRunner().invoke(cli.app, [*words.split(), "-o", str(output)])
+    assert done.exit_code == 0, done.output
+    printed = json.loads(done.stdout)
+    assert printed["summary"].endswith("fc2 2/3, fc3 1/1, others 1/u8")
+    assert printed["samples"] == 360
+    grids = grids_of(output)
+    assert sorted(shape for shape, _, _ in grids) == [[1], [1], [1], [2], [3]]
+    assert not any(offset.any() for _, offset, _ in grids)

@@ -1,0 +1,48 @@
+"""What `scripts/reproduce/lq` is going to run, and the sizes that it shows."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from mcugen.train import lq
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def script():
+    spec = importlib.util.spec_from_file_location("lq_runs", ROOT / "scripts/reproduce/lq.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_runs_have_names_of_their_own_and_start_from_earlier_ones(script):
+    for make in script.GROUPS.values():
+        seen = set()
+        for row in make().rows:
+            for run in row.runs:
+                assert run.name not in seen
+                assert run.start is None or run.start in seen
+                if isinstance(run.options, lq.Options):
+                    lq.make_grids(run.config.model, run.options)
+            seen |= {run.name for run in row.runs}
+
+
+@pytest.mark.parametrize(("planes", "document"), [(1, 76.2), (2, 147.2), (3, 218.3)])
+def test_sizes_are_the_documents(script, planes, document):
+    assert float(script.document_size(planes).split()[0]) == pytest.approx(document, rel=0.05)
+    assert script.document_size(0) == "2.1 MB"
+    one, three = (float(script.document_size(k).split()[0]) for k in (1, 3))
+    weights, neurons = 704 * 784 + 10 * 704, 704 + 10
+    assert (three - one) / 2 == pytest.approx((weights / 8 + 4 * neurons) / 1024, rel=0.01)
+
+
+def test_a_finished_run_is_not_repeated(script, tmp_path):
+    folder = script.Folder(tmp_path)
+    run = script.cifar().rows[0].runs[0]
+    (tmp_path / f"{run.name}.json").write_text('{"accuracy": 0.5, "seconds": 1.0}')
+    folder.perform(run)
+    assert [file.name for file in tmp_path.iterdir()] == [f"{run.name}.json"]
+    assert script.table(script.cifar(), folder).row_count == 1
