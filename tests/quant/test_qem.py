@@ -150,6 +150,16 @@ def test_batches_add_up(offset):
     torch.testing.assert_close(parts.offset, whole.offset, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_basis_grows_with_its_row(solver):
+    """So that batch norm may be folded into the weights before or after."""
+    rows = torch.cat([normal(500, seed) for seed in range(3)])
+    factor = torch.tensor([[0.01], [-3.0], [70.0]]).double()
+    qem = Qem(3, solver=solver)
+    before, after = qem.fit([rows * factor]), qem.fit([rows])
+    torch.testing.assert_close(before.basis, after.basis * factor.abs(), rtol=1e-6, atol=0)
+
+
 def test_a_large_offset_costs_no_digits():
     rows = normal(5000)
     qem = Qem(2, offset=True)
