@@ -46,6 +46,9 @@ uint32_t cycles_now(void);
 uint32_t stack_used_bytes(void);
 uint32_t stack_size_bytes(void);
 
+/* RAM behind everything that the linker placed, and its size: nobody else uses it. */
+uint8_t *spare_ram(uint32_t *bytes);
+
 static inline volatile uint32_t *reg32(uint32_t address)
 {
     return (volatile uint32_t *)(uintptr_t)address;

@@ -15,6 +15,7 @@ extern uint32_t data_end[];
 extern const uint32_t data_image[];
 extern uint32_t zero_start[];
 extern uint32_t zero_end[];
+extern uint32_t ram_end[]; /* by the command line */
 
 int main(void);
 void reset_handler(void);
@@ -69,6 +70,12 @@ uint32_t stack_used_bytes(void)
         at += 4u;
     }
     return top - at;
+}
+
+uint8_t *spare_ram(uint32_t *bytes)
+{
+    *bytes = (uint32_t)ram_end - (uint32_t)zero_end;
+    return (uint8_t *)zero_end;
 }
 
 void reset_handler(void)

@@ -68,6 +68,7 @@ def link_image(board: Board, objects: Sequence[Path], script: Path, output: Path
         "flash_size": LINK_ROOM,
         "ram_base": memory.ram.base,
         "ram_size": LINK_ROOM,
+        "ram_end": memory.ram.base + memory.ram.size,
         "stack_size": board.firmware.stack_bytes,
     }
     return [
