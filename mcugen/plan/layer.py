@@ -154,7 +154,7 @@ def layer(
     epilogue_constants = recipe.epilogue.constants if recipe.epilogue else ()
     constants = (*recipe.constants, *epilogue_constants)
     title = names.title(step.title)
-    suffixes = [item.suffix for item in constants] + ["epilogue"]
+    suffixes = [item.suffix for item in constants] + ["epilogue", "sums"]
     function = f"{name}_{names.identifier(title, suffixes)}"
     inputs = _operands(step, offset)
     out = _output(step.output, offset)
