@@ -12,8 +12,8 @@ import numpy as np
 from mcugen.ir import ops
 from mcugen.kernels.base import Kernel, Recipe
 from mcugen.kernels.constants import Constant, bit_words
-from mcugen.kernels.planes import weight_planes
-from mcugen.kernels.sliced import Sliced, is_direct, lanes, layer_of, window_constants
+from mcugen.kernels.counts import counts_of
+from mcugen.kernels.sliced import Sliced, lanes, layer_of, thresholds, window_constants
 from mcugen.kernels.step import Step
 from mcugen.kernels.storage import WORD_BITS, words
 from mcugen.kernels.straight.gates import GROUP_INPUTS, GROUP_WORDS
@@ -25,7 +25,7 @@ from mcugen.target.cores import Core
 #: Inputs of one table: 22 groups of 64 bytes.
 TILE = 64
 #: Bytes that the counters of a strip may take, where a single row does not take more.
-STRIP_BYTES = 3072
+STRIP_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,10 @@ class Context:
     sliced: Sliced
     rows: Axis
     columns: Axis
-    one_case: bool
+    case_at_start: bool
+    """Where counters start depends on the case of the window."""
+    case_at_end: bool
+    """What they mean does."""
     spans: tuple[Span, ...]
     strip: int
     """Output rows whose counters lie in memory together."""
@@ -88,15 +91,17 @@ def cost(step: Step, core: Core) -> int:
     small = core.architecture == "armv6-m"
     _, kh, kw, depth = step.env.type(op.w).shape
     _, height, width, channels = step.accumulator.shape
-    pairs = step.planes_in * weight_planes(step).basis.shape[1]
-    planes = (kh * kw * depth).bit_length() + 1
-    strips = -(-height // _strip(height, width * pairs * planes))
+    counts = counts_of(step, may_share=True)
+    pairs, planes = counts.shifts.size, counts.most.bit_length() + 1
+    kept = planes if counts.shared else planes * pairs
+    strips = -(-height // _strip(height, width * kept))
     taps, tiles = kh * kw, _tiles(depth)
-    tables = taps * strips * sum(len(groups(tile)) for tile in tiles) * (80 if small else 50)
+    tables = taps * len(counts.shifts) * strips * sum(len(groups(tile)) for tile in tiles)
     run = sum(tile * (8 if small else 5) + planes * 6 + 20 for tile in tiles)
     runs = taps * (height * width * run + height * len(tiles) * 60) * pairs
-    finish = 60 if is_direct(step) else 32 * (40 + 30 * pairs)
-    return words(channels) * (tables * pairs // step.planes_in + runs + height * width * finish)
+    passed = thresholds(step, counts)
+    finish = passed * planes * 12 + 60 if passed else 32 * (40 + 20 * (kept // planes))
+    return words(channels) * (tables * (80 if small else 50) + runs + height * width * finish)
 
 
 def build(step: Step, core: Core) -> Recipe:
@@ -106,7 +111,8 @@ def build(step: Step, core: Core) -> Recipe:
     _, kh, kw, depth = step.env.type(op.w).shape
     _, height, width, _ = step.accumulator.shape
     cases = _cases(step)
-    made = layer_of(step, cases)
+    made = layer_of(step, cases, may_share=True)
+    in_start = made.sliced.direct and not made.sliced.limits
     spans, routines = _spans(depth, made.sliced.planes)
     strip = _strip(height, width * made.sliced.counter_words)
     table_words = max(span.groups for span in spans) * GROUP_WORDS
@@ -118,7 +124,8 @@ def build(step: Step, core: Core) -> Recipe:
             sliced=made.sliced,
             rows=Axis(kh, in_rows, height, op.stride[0], op.dilation[0], top),
             columns=Axis(kw, in_columns, width, op.stride[1], op.dilation[1], left),
-            one_case=cases.count == 1,
+            case_at_start=cases.count > 1 and in_start,
+            case_at_end=cases.count > 1 and not in_start,
             spans=spans,
             strip=strip,
             table_words=table_words,

@@ -12,8 +12,8 @@ import numpy as np
 from mcugen.ir import ops
 from mcugen.kernels.base import Kernel, Recipe
 from mcugen.kernels.constants import Constant, bit_words
-from mcugen.kernels.planes import weight_planes
-from mcugen.kernels.sliced import Sliced, is_direct, lanes, layer_of
+from mcugen.kernels.counts import counts_of
+from mcugen.kernels.sliced import Sliced, lanes, layer_of, thresholds
 from mcugen.kernels.step import Step
 from mcugen.kernels.storage import WORD_BITS, words
 from mcugen.kernels.straight.routine import prefixed_counts
@@ -30,6 +30,8 @@ class Context:
     sliced: Sliced
     routine: str
     runs: int
+    planes: int
+    """Of the input."""
     pixels: int
     words: int
     """Words of one plane of a pixel."""
@@ -49,9 +51,11 @@ def cost(step: Step, core: Core) -> int:
     source = step.inputs[0].storage.count // step.planes_in
     tile = _tile(source, core)
     planes = (source * WORD_BITS).bit_length() + 1
-    pairs = step.planes_in * weight_planes(step).basis.shape[1]
+    counts = counts_of(step, may_share=False)
+    pairs = counts.shifts.size
     run = tile * WORD_BITS * (11 if small else 7) + planes * 6 + 20
-    finish = 60 if is_direct(step) else 32 * (40 + 30 * pairs)
+    passed = thresholds(step, counts)
+    finish = passed * planes * 12 + 60 if passed else 32 * (40 + 20 * pairs)
     block = pairs * (-(-source // tile) * run + 60) + finish
     return words(step.accumulator.channels) * block + 20 * source * step.planes_in
 
@@ -68,7 +72,7 @@ def build(step: Step, core: Core) -> Recipe:
     source = step.inputs[0]
     channels = source.type.channels
     pixels, plane_words = source.type.size // channels, words(channels)
-    made = layer_of(step, whole())
+    made = layer_of(step, whole(), may_share=False)
     tile = _tile(pixels * plane_words, core)
     runs = -(-pixels * plane_words // tile)
     routine = prefixed_counts(tile * WORD_BITS, made.sliced.planes)
@@ -79,6 +83,7 @@ def build(step: Step, core: Core) -> Recipe:
             sliced=sliced,
             routine=routine.name,
             runs=runs,
+            planes=step.planes_in,
             pixels=pixels,
             words=plane_words,
             pixel_words=source.storage.pixel_units,

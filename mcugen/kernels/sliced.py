@@ -1,13 +1,10 @@
 """Dense layers of bit planes on bit-sliced counters: what convolution and linear have in common.
 
-32 output channels lie in the lanes of a word. For plane i of the input and plane j of the weights a
-counter takes in E_ij, how many bits are equal, lane by lane (`straight.networks`). With
-X = Σ_i A_i·e_i and W_r = Σ_j B_rj·f_j a sum over n products is
-
-    Σ (X − z)·W_r = start_r + Σ_j B_rj·Σ_i 2·A_i·E_ij,   start_r = −n·ΣA·ΣB_r − z·ΣW_r.
-
-One plane on both sides, compared onto one plane, needs no sum: a counter of m + 1 planes that
-starts at 2^m − (the least E that passes) ends with the answer in its last plane.
+32 output channels lie in the lanes of a word. Counters take in, lane by lane, how many bits of
+input and weights are equal (`straight.networks`, `counts`). Where the layer ends in thresholds onto
+planes and one counter holds all, counts never leave their planes: with a single threshold a counter
+of m + 1 planes starts at 2^m − (the least count that passes) and ends with the answer in its last
+plane; with more, each is compared plane by plane. Else counts become sums, lane by lane.
 """
 
 from dataclasses import dataclass
@@ -17,11 +14,25 @@ import numpy as np
 from mcugen.ir import ops
 from mcugen.ir.types import Planes
 from mcugen.kernels.constants import Constant, bit_words, numbers
+from mcugen.kernels.counts import Counts, bounds, counts_of, direction, starts
 from mcugen.kernels.epilogue import Epilogue, epilogue_of
-from mcugen.kernels.planes import WeightPlanes, weight_planes
 from mcugen.kernels.step import Step
 from mcugen.kernels.storage import WORD_BITS, pack_planes, words
-from mcugen.kernels.taps import Cases
+from mcugen.kernels.taps import AxisCases, Cases
+
+#: More thresholds are cheaper to pass lane by lane.
+MOST_COMPARED = 7
+
+
+@dataclass(frozen=True)
+class Term:
+    """A counter among those of an output pixel, and what one count is worth."""
+
+    place: int
+    """Its first word."""
+    factor: str
+    plane: int
+    """The plane of weights whose basis multiplies the sum."""
 
 
 @dataclass(frozen=True)
@@ -33,26 +44,31 @@ class Sliced:
     channels: int
     planes: int
     """Of one counter."""
-    factors: tuple[str, ...]
-    """2·A_i as C; one per plane of the input."""
-    weight_planes: int
+    places: tuple[tuple[int, ...], ...]
+    """For each plane of the weights and of the input, where its counts are added."""
+    counter_words: int
+    """Words of all counters of one pixel and block."""
+    terms: tuple[Term, ...]
+    """Empty where counts stay in their planes."""
     plain: bool
-    """Bases of weights are all 1, one plane."""
-    direct: bool
-    """The counter's last plane is the output."""
+    """Weights are ±1: no sum is multiplied by a basis."""
+    sums: int
+    """Sums for each output."""
     start_by_channel: bool
+    limits: int
+    """Thresholds that are compared plane by plane."""
     outputs: tuple[int, ...]
     """Where the word of each plane of an output pixel lies; empty for numbers."""
 
     @property
-    def counter_words(self) -> int:
-        """Words of all counters of one pixel and block."""
-        return len(self.factors) * self.weight_planes * self.planes
+    def direct(self) -> bool:
+        """Counts stay in their planes."""
+        return not self.terms
 
     @property
     def lane_words(self) -> int:
-        """Words for sums, lane by lane, where the counters must leave their planes."""
-        return 0 if self.direct else self.weight_planes * WORD_BITS
+        """Words for sums, lane by lane."""
+        return self.sums * WORD_BITS
 
     @property
     def last_lanes(self) -> int:
@@ -72,45 +88,83 @@ class Layer:
     helpers: frozenset[str]
 
 
-def is_direct(step: Step) -> bool:
-    """Whether the counters' last planes can be the output."""
+def thresholds(step: Step, counts: Counts) -> int:
+    """Thresholds that counters can answer in their planes; none where they must leave them."""
     op = step.epilogue.op if step.epilogue else None
-    single = step.planes_in == 1 and weight_planes(step).basis.shape[1] == 1
-    return single and isinstance(op, ops.Threshold) and len(op.basis) == 1
+    if not counts.shared or not isinstance(op, ops.Threshold) or not op.basis:
+        return 0
+    number = 2 ** len(op.basis) - 1
+    return number if number <= MOST_COMPARED and Planes(op.basis).ordered else 0
 
 
-def layer_of(step: Step, cases: Cases) -> Layer:
-    """What the kernels share, for windows of which `cases` occur."""
-    weights, element = weight_planes(step), step.inputs[0].type.element
-    assert isinstance(element, Planes)
-    direct = is_direct(step)
-    start = _initial(step, weights, cases) if direct else _start(step, weights, cases)
-    plain = bool((weights.basis == 1).all()) and weights.basis.shape[1] == 1
-    basis = numbers("basis", weights.basis, "weights", "[output][plane]")
-    target, output = step.output.type.element, step.output.type
-    stored = target.count if isinstance(target, Planes) else 0
-    channels = step.accumulator.channels
+def layer_of(step: Step, cases: Cases, *, may_share: bool) -> Layer:
+    """What the kernels share, for windows of which `cases` occur; see `counts_of`."""
+    counts = counts_of(step, may_share=may_share)
+    passed = thresholds(step, counts)
+    planes = counts.most.bit_length() + (passed == 1)
+    plain = bool((counts.basis == 1).all()) and counts.basis.shape[1] == 1
+    constants = _constants(step, counts, cases, plain=plain)
+    codes = np.moveaxis(counts.weights.codes, 1, -1)
+    output, channels = step.output.type, step.accumulator.channels
+    stored = output.element.count if isinstance(output.element, Planes) else 0
+    places = _places(counts, planes)
     sliced = Sliced(
         blocks=words(channels),
         channels=channels,
-        planes=_planes(weights, direct),
-        factors=tuple(f"{2 * entry}u" for entry in element.basis),
-        weight_planes=weights.basis.shape[1],
+        planes=planes,
+        places=places,
+        counter_words=max(map(max, places)) + planes,
+        terms=() if passed else _terms(counts, places),
         plain=plain,
-        direct=direct,
-        start_by_channel=start.values.shape[-1] > 1,
-        outputs=tuple(plane * words(output.channels) for plane in range(stored)),
+        sums=0 if passed else counts.basis.shape[1],
+        start_by_channel=not passed and constants[0].values.shape[-1] > 1,
+        limits=passed if passed > 1 else 0,
+        outputs=tuple(plane * words(channels) for plane in range(stored)),
     )
-    codes = np.moveaxis(weights.codes, 1, -1)
-    if direct:
-        codes = codes * _direction(step)
     return Layer(
         sliced=sliced,
-        bits=codes < 0,
-        constants=(start,) if direct or plain else (start, basis),
-        epilogue=None if direct else epilogue_of(step),
-        helpers=frozenset(() if direct else {"unslice"}),
+        bits=(codes * direction(step) if passed else codes) < 0,
+        constants=constants,
+        epilogue=None if passed else epilogue_of(step),
+        helpers=frozenset(() if passed == 1 else {"reached"} if passed else {"unslice"}),
     )
+
+
+def _places(counts: Counts, planes: int) -> tuple[tuple[int, ...], ...]:
+    if counts.shared:
+        return tuple(map(tuple, counts.shifts.tolist()))
+    weights, inputs = counts.shifts.shape
+    first = np.arange(weights * inputs).reshape(weights, inputs) * planes
+    return tuple(map(tuple, first.tolist()))
+
+
+def _terms(counts: Counts, places: tuple[tuple[int, ...], ...]) -> tuple[Term, ...]:
+    if counts.shared:
+        return (Term(0, f"{2 * counts.factors[0]}u", 0),)
+    return tuple(
+        Term(place, f"{2 * factor}u", plane)
+        for plane, row in enumerate(places)
+        for place, factor in zip(row, counts.factors, strict=True)
+    )
+
+
+def _constants(step: Step, counts: Counts, cases: Cases, *, plain: bool) -> tuple[Constant, ...]:
+    """What the end of a layer reads: starts or limits of counters, or starts of sums and bases."""
+    passed, bits = thresholds(step, counts), counts.most.bit_length()
+    if not passed:
+        layout = "[case of window][channel]: sum if no bit is equal"
+        start = numbers("start", starts(step, counts, cases), "table", layout)
+        basis = numbers("basis", counts.basis, "weights", "[output][sum]")
+        return (start,) if plain else (start, basis)
+    missing = 2**bits - bounds(step, counts, cases)
+    spread = missing[..., None] >> np.arange(bits + 1) & 1
+    # Case, block, threshold, plane; the lanes are outputs.
+    packed = np.moveaxis(lanes(np.moveaxis(spread, 1, -1)), -1, 1)
+    if passed == 1:
+        layout = "[case of window][32 outputs][plane]: 2^m - least count that passes"
+        return (bit_words("initial", packed[:, :, 0], "table", layout),)
+    layout = "[case of window][32 outputs][threshold][plane]: 2^m - least count that passes"
+    return (bit_words("limits", packed, "table", layout),)
 
 
 def lanes(bits: np.ndarray) -> np.ndarray:
@@ -118,82 +172,23 @@ def lanes(bits: np.ndarray) -> np.ndarray:
     return pack_planes(bits.astype(np.int8))
 
 
-def _planes(weights: WeightPlanes, direct: bool) -> int:
-    """Planes that hold the number of products, and the one for the answer."""
-    most = int(np.prod(weights.codes.shape[2:]))
-    return most.bit_length() + direct
-
-
-def _products(weights: WeightPlanes, cases: Cases) -> np.ndarray:
-    """Products in the windows of each case: int64 [cases, 1]."""
-    return cases.inside.sum(axis=1, keepdims=True).astype(np.int64) * weights.codes.shape[-1]
-
-
-def _zero_part(step: Step, weights: WeightPlanes, cases: Cases) -> np.ndarray:
-    """z·ΣW over the taps inside: int64 [cases, O]."""
-    op = step.op
-    assert isinstance(op, ops.Conv2d | ops.Linear)
-    by_tap = step.env.data(op.w).astype(np.int64).sum(axis=0)
-    by_tap = by_tap.reshape(len(by_tap), cases.inside.shape[1], -1).sum(axis=-1)
-    return op.x_zero * (cases.inside.astype(np.int64) @ by_tap.T)
-
-
-def _start(step: Step, weights: WeightPlanes, cases: Cases) -> Constant:
-    element = step.inputs[0].type.element
-    assert isinstance(element, Planes)
-    rows = weights.basis.sum(axis=1).astype(np.int64) * element.reach
-    start = -_products(weights, cases) * rows - _zero_part(step, weights, cases)
-    # Sums are formed modulo 2^32, so that parts of them may leave it.
-    start = start.astype(np.int32)
-    if (start == start[:, :1]).all():
-        start = start[:, :1]
-    return numbers("start", start, "table", "[case of window][channel]: sum if no bit is equal")
-
-
-def _initial(step: Step, weights: WeightPlanes, cases: Cases) -> Constant:
-    element = step.inputs[0].type.element
-    assert isinstance(element, Planes)
-    assert step.epilogue is not None
-    op = step.epilogue.op
-    assert isinstance(op, ops.Threshold)
-    table = step.env.data(op.table)[:, 0].astype(np.int64)
-    products, unit = _products(weights, cases), weights.basis[:, 0] * element.basis[0]
-    # direction·acc = unit·(2E − n) − direction·z·ΣW, E counted in the channel's direction.
-    missing = table + _direction(step) * _zero_part(step, weights, cases)
-    least = -(-(missing + unit * products) // np.maximum(2 * unit, 1))
-    always = np.where(missing <= 0, 0, products + 1)
-    least = np.clip(np.where(unit > 0, least, always), 0, products + 1)
-    planes = _planes(weights, direct=True)
-    counts = 2 ** (planes - 1) - least
-    bits = counts[:, None, :] >> np.arange(planes)[:, None] & 1
-    packed = lanes(bits).swapaxes(1, 2)
-    layout = "[case of window][32 outputs][plane]: 2^m - least number of equal bits"
-    return bit_words("initial", packed, "table", layout)
-
-
-def _direction(step: Step) -> np.ndarray:
-    """Direction of each output channel's threshold."""
-    assert step.epilogue is not None
-    op = step.epilogue.op
-    assert isinstance(op, ops.Threshold)
-    return np.broadcast_to(step.env.data(op.direction).astype(np.int64), step.accumulator.channels)
-
-
 def window_constants(cases: Cases) -> tuple[Constant, ...]:
-    """Tables that say which case each window is, and where each tap is inside; for convolutions."""
-    ranges = (
-        numbers("rows", cases.rows.ranges, "table", "[row of the window][first, end]: output rows"),
-        numbers(
-            "columns",
-            cases.columns.ranges,
-            "table",
-            "[column of the window][first, end]: output columns",
-        ),
-    )
+    """Tables that say which case each window is, and where each tap is inside."""
+    both = (("rows", "row", cases.rows), ("columns", "column", cases.columns))
+    ranges = [
+        numbers(name, axis.ranges, "table", f"[{one} of the window][first, end]: where inside")
+        for name, one, axis in both
+    ]
     if cases.count == 1:
-        return ranges
+        return tuple(ranges)
+    steps: tuple[tuple[str, AxisCases, int], ...] = (
+        ("row", cases.rows, cases.columns.count),
+        ("column", cases.columns, 1),
+    )
     return (
         *ranges,
-        numbers("row_case", cases.rows.cases * cases.columns.count, "table", "[output row]"),
-        numbers("column_case", cases.columns.cases, "table", "[output column]"),
+        *(
+            numbers(f"{name}_case", axis.cases * step, "table", f"[output {name}]")
+            for name, axis, step in steps
+        ),
     )

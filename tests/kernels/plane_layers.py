@@ -22,15 +22,21 @@ class _Writer:
         return int(self.rng.choice(_CHANNELS))
 
     def planes(self) -> Planes:
-        """One plane ±1, mostly; else one to three with any integers, zero among them."""
-        if self.rng.random() < 0.5:
+        """One plane ±1, mostly; else powers of two, or any integers, zero among them."""
+        kind = self.rng.random()
+        if kind < 0.4:
             return BINARY
+        if kind < 0.6:
+            powers = self.rng.permutation(3)[: self.between(1, 3)]
+            return Planes(tuple((self.between(1, 9) << powers).tolist()))
         return Planes(tuple(self.rng.integers(0, 40, self.between(1, 3)).tolist()))
 
     def weights(self, b: Builder, shape: tuple[int, ...]) -> str:
         bound = self.planes()
         data = self.rng.choice([-1, 1], (bound.count, *shape))
-        if bound != BINARY:
+        if len(set(bound.basis)) == 1 or self.rng.random() < 0.5:
+            data *= np.array(bound.basis).reshape(-1, *[1] * len(shape))
+        else:
             rows = [self.rng.integers(0, entry, shape[0], endpoint=True) for entry in bound.basis]
             data *= np.stack(rows).reshape(bound.count, -1, *[1] * (len(shape) - 1))
         return b.const(data, bound)
