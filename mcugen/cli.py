@@ -7,7 +7,6 @@ command that needs them, so that each starts fast.
 import os
 import sys
 import traceback
-from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -81,26 +80,6 @@ def _listed(as_json: bool, listing: "Listing") -> None:
     _answer(as_json, listing.document, listing.table)
 
 
-def _given(method: str, known: Collection[str], options: Mapping[str, Any]) -> dict[str, Any]:
-    """The method's options that were given on the command line.
-
-    Raises:
-        McugenError: some that the method does not have.
-    """
-
-    def spelled(names: list[str]) -> str:
-        return ", ".join(f"--{name.replace('_', '-')}" for name in names)
-
-    given = {name: value for name, value in options.items() if value is not None}
-    if unknown := sorted(given.keys() - known):
-        raise fail(
-            "train",
-            f"method '{method}' has no option {spelled(unknown)}",
-            help=f"options of {method}: {spelled(sorted(known))}",
-        )
-    return given
-
-
 @app.command()
 def train(  # noqa: PLR0913 - one parameter per flag
     context: typer.Context,
@@ -145,7 +124,7 @@ def train(  # noqa: PLR0913 - one parameter per flag
     values = {name: context.params[name] for name in methods.TrainConfig.__dataclass_fields__}
     others = values.keys() | {"method", "as_json"}
     options = {name: value for name, value in context.params.items() if name not in others}
-    options = _given(method, chosen.Options.__dataclass_fields__.keys(), options)
+    options = train_flags.given(method, chosen.Options.__dataclass_fields__.keys(), options)
     result = chosen.train(methods.TrainConfig(**values), chosen.Options(**options))
     _answer(as_json, documents.trained(result), tables.trained(result))
 
@@ -252,6 +231,27 @@ def build(folder: flags.Folder, board: flags.BoardName, as_json: flags.Json = Fa
 
     report = pipeline.build(folder, load_board(board))
     _answer(as_json, documents.built(report), tables.built(report))
+
+
+@app.command()
+def flash(
+    board: flags.BoardName,
+    folder: flags.Folder = Path(),
+    runner: flags.Runner = None,
+    serial_number: flags.SerialNumber = None,
+    verify: flags.Verify = True,
+    dry_run: flags.DryRun = False,
+    as_json: flags.Json = False,
+) -> None:
+    """Write the image into the board's flash, with the tool and the probe that are there."""
+    from mcugen import pipeline
+    from mcugen.flash import Wish
+    from mcugen.report import documents, tables
+    from mcugen.target.boards import load_board
+
+    wish = Wish(runner, serial_number, verify, dry_run)
+    report = pipeline.flash(folder, load_board(board), wish)
+    _answer(as_json, documents.flashed(report), tables.flashed(report))
 
 
 @app.command()

@@ -9,6 +9,15 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A .pt2 file.")]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Output of `mcugen generate`.")]
 BoardName = Annotated[str, typer.Option("--board", help="See `mcugen boards`.")]
+Runner = Annotated[
+    str | None, typer.Option("--runner", help="The tool; default: the first that is there.")
+]
+SerialNumber = Annotated[
+    str | None,
+    typer.Option("--serial-number", metavar="S", help="The probe, or the end of its name."),
+]
+Verify = Annotated[bool, typer.Option("--verify/--no-verify", help="Read back what was written.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the command and touch nothing.")]
 MaybeBoard = Annotated[str | None, typer.Option("--board", help="See `mcugen boards`.")]
 MaybeCore = Annotated[str | None, typer.Option("--core", help="cortex-m0plus, cortex-m4, ...")]
 DataName = Annotated[

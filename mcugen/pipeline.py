@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mcugen.build.firmware import FirmwareReport
     from mcugen.check import CheckReport
     from mcugen.data import DataSet
+    from mcugen.flash import FlashReport, Wish
     from mcugen.profile.profile import ProfileReport
     from mcugen.profile.tune import Alternative
     from mcugen.run.compare import RunReport
@@ -182,6 +183,20 @@ def build(folder: Path, board: Board) -> "FirmwareReport":
 
     with working(f"building for {board.name}"):
         return build_firmware(folder, board)
+
+
+def flash(folder: Path, board: Board, wish: "Wish") -> "FlashReport":
+    """The image in the board's flash."""
+    from mcugen.flash import flash as write_flash
+    from mcugen.report.console import say, working
+
+    with working(f"flashing {board.name}"):
+        try:
+            return write_flash(folder, board, wish)
+        except KeyboardInterrupt:
+            if not wish.dry_run:
+                say(f"the flash of {board.name} may be half written: run mcugen flash again")
+            raise
 
 
 def _levels(manifest: Manifest, x: np.ndarray) -> np.ndarray:

@@ -1,9 +1,12 @@
 """The options of `mcugen train`, as types; which method has which, its `Options` says."""
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from typer import Argument, Option
+
+from mcugen.errors import fail
 
 Method = Annotated[str, Argument(metavar="METHOD", help="float, uniform or lq.")]
 Model = Annotated[str, Option("--model", help="mlp, lenet, dscnn, resnet, mlp704 or vgg.")]
@@ -50,3 +53,23 @@ Sequential = Annotated[
 ]
 QemSolver = Annotated[str | None, Option("--solver", help="lq: closed or gradient.")]
 Start = Annotated[Path | None, Option(help="lq: checkpoint of a float run to start from.")]
+
+
+def given(method: str, known: Collection[str], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The method's options that were given on the command line.
+
+    Raises:
+        McugenError: some that the method does not have.
+    """
+
+    def spelled(names: list[str]) -> str:
+        return ", ".join(f"--{name.replace('_', '-')}" for name in names)
+
+    given = {name: value for name, value in options.items() if value is not None}
+    if unknown := sorted(given.keys() - known):
+        raise fail(
+            "train",
+            f"method '{method}' has no option {spelled(unknown)}",
+            help=f"options of {method}: {spelled(sorted(known))}",
+        )
+    return given

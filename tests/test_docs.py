@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 _PATH = re.compile(r"`((?:mcugen|templates|firmware|boards|tests|scripts|docs)/[\w./-]+)`")
 _LINK = re.compile(r"\]\(([^)#:]+)\)")
-_COMMANDS = "train|generate|inspect|check|build|run|profile|boards|ops|doctor"
+_COMMANDS = "train|generate|inspect|check|build|flash|run|profile|boards|ops|doctor"
 _COMMAND = re.compile(rf"mcugen ({_COMMANDS})\b")
 _FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 
 from mcugen import tools
+from mcugen.flash import TOOLS
 from mcugen.frontend.lower import HANDLERS
 from mcugen.ir.ops import OPS
 from mcugen.kernels import KERNELS
@@ -53,7 +54,7 @@ def boards(name: str | None) -> Listing:
                 "ram": board.memory.ram.size,
                 "ram_available": board.ram_available,
                 "qemu": machine,
-                "runners": board.flash.runners,
+                "runners": board.flash.runners if board.flash else (),
                 "connected": connected,
             }
         )
@@ -137,6 +138,10 @@ def doctor() -> Listing:
     for program, package in tools.PACKAGES.items():
         found[program] = tools.find(program)
         listing.add_row(program, found[program] or "missing", f"sudo apt-get install {package}")
+    for tool in TOOLS:
+        for program in tool.programs:
+            found[program] = tools.find(program)
+            listing.add_row(program, found[program] or "missing", f"flash: {tool.install}")
     for package, use in _PYTHON_PACKAGES.items():
         found[package] = _version(package)
         listing.add_row(package, found[package] or "missing", use)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:  # a command imports its own work only
     from mcugen.build.firmware import FirmwareReport
     from mcugen.build.stack import StackBound
     from mcugen.check import CheckReport
+    from mcugen.flash import FlashReport
     from mcugen.profile.profile import ProfileReport
     from mcugen.profile.tune import Alternative
     from mcugen.run.compare import RunReport
@@ -107,6 +108,11 @@ def built(report: "FirmwareReport") -> Document:
 def _stack(bound: "StackBound") -> Document:
     path = [{"function": function, "bytes": frame} for function, frame in bound.path]
     return {"bytes": bound.bytes, "path": path}
+
+
+def flashed(report: "FlashReport") -> Document:
+    """`flash`; `seconds` and `chip` are null in a dry run."""
+    return asdict(report)
 
 
 def ran(report: "RunReport") -> Document:

@@ -11,6 +11,7 @@ from mcugen.target.boards import Board
 if TYPE_CHECKING:  # a command imports its own work only
     from mcugen.build.firmware import FirmwareReport
     from mcugen.check import CheckReport
+    from mcugen.flash import FlashReport
     from mcugen.profile.profile import ProfileReport
     from mcugen.profile.tune import Alternative
     from mcugen.run.compare import RunReport
@@ -148,6 +149,18 @@ def built(report: "FirmwareReport") -> RenderableType:
         f"stack  at most {report.stack.bytes:,} B in the image, "
         f"{report.model_stack.bytes:,} B in the model",
         f"wrote  {report.elf}, {report.binary.name}, {report.hex.name}",
+    )
+
+
+def flashed(report: "FlashReport") -> RenderableType:
+    """A dry run prints the commands and nothing else, for a shell."""
+    if report.dry_run:
+        return Group(*report.commands)
+    verified = "written and read back" if report.verified else "written, not read back,"
+    through = f" ({report.probe})" if report.probe else ""
+    return (
+        f"{report.board}: {report.bytes:,} B of model {report.digest[:8]}… {verified} "
+        f"by {report.runner}{through} in {report.seconds:.1f} s"
     )
 
 

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[object, ...]] = {
     "inspect --kernels": (MODEL, "--kernels", "cortex-m3"),
     "check": (MODEL, "--data", "digits", "--limit", "20", "--layers"),
     "build": ("OUT", "--board", BOARD),
+    "flash": ("OUT", "--board", BOARD, "--dry-run"),
     "run": ("OUT", "--board", BOARD, "--qemu", "--data", "digits", "--limit", "2"),
     "profile": ("OUT", "--board", BOARD),
     "boards": (),
