@@ -186,7 +186,7 @@ class _Writer:
         if len(kind.shape) == 4:
             makers += [self._max_pool] * 2 + [self._conv2d] * 6
         if isinstance(kind.element, Int):
-            makers += [self._reshape, self._transpose, self._concat, self._convert]
+            makers += [self._reshape, self._transpose, self._slice, self._concat, self._convert]
             makers += [self._sum_pool, self._sum_pool, self._pad, self._binary, self._binary]
         made = self._try(makers[int(self.rng.integers(len(makers)))], x)
         if made is None:
@@ -271,6 +271,14 @@ class _Writer:
             rows = self._one_of(tuple(n for n in range(1, 10) if kind.size % n == 0))
             shape = (1, rows, 1, kind.size // rows)
         return self._add(ops.Reshape(x, shape=shape))
+
+    def _slice(self, x: str) -> str:
+        shape = self.types[x].shape
+        axis = self._between(1, len(shape) - 1)
+        begin = self._between(0, shape[axis] - 1)
+        return self._add(
+            ops.Slice(x, axis=axis, begin=begin, end=self._between(begin + 1, shape[axis]))
+        )
 
     def _transpose(self, x: str) -> str:
         axes = self.rng.permutation(np.arange(1, len(self.types[x].shape)))

@@ -189,6 +189,12 @@ def _transpose(op: ops.Transpose, env: Env, get: Lookup) -> np.ndarray:
 
 
 @evaluate.register
+def _slice(op: ops.Slice, env: Env, get: Lookup) -> np.ndarray:
+    del env
+    return np.moveaxis(np.moveaxis(get(op.x), op.axis, 0)[op.begin : op.end], 0, op.axis)
+
+
+@evaluate.register
 def _concat(op: ops.Concat, env: Env, get: Lookup) -> np.ndarray:
     del env
     return np.concatenate([get(ref) for ref in op.xs], axis=op.axis)

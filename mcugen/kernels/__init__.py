@@ -26,6 +26,7 @@ from mcugen.kernels import (
     max_pool_planes,
     mul,
     pad,
+    slice,
     sum_pool,
     transpose,
 )
@@ -54,6 +55,7 @@ KERNELS: tuple[Kernel, ...] = (
     mul.KERNEL,
     convert.KERNEL,
     pad.KERNEL,
+    slice.KERNEL,
     transpose.KERNEL,
     concat.KERNEL,
     argmax.KERNEL,

@@ -37,7 +37,9 @@ _AXES: Mapping[str, tuple[str, Argument]] = {
     **dict.fromkeys(("softmax", "log_softmax", "_softmax", "_log_softmax"), ("dim", None)),
     **dict.fromkeys(("argmax", "mean", "sum", "max", "min", "squeeze", "unsqueeze"), ("dim", None)),
     **dict.fromkeys(("amax", "amin", "select", "unflatten"), ("dim", None)),
-    **dict.fromkeys(("cat", "chunk", "split", "split_with_sizes", "slice", "stack"), ("dim", 0)),
+    **dict.fromkeys(
+        ("cat", "chunk", "split", "split_with_sizes", "slice", "narrow", "stack"), ("dim", 0)
+    ),
     "flatten": ("start_dim", 0),
 }
 #: Their axis is one of the result, which has one axis more.

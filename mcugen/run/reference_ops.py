@@ -35,8 +35,8 @@ _SHAPED = """
 """
 _ALONG = """
     _log_softmax _softmax _weight_norm amax amin argmax cat chunk log_softmax.int max max.dim
-    mean mean.dim min min.dim select.int slice.Tensor softmax.int split.Tensor split_with_sizes
-    stack sum sum.dim_IntList
+    mean mean.dim min min.dim narrow select.int slice.Tensor softmax.int split.Tensor
+    split_with_sizes stack sum sum.dim_IntList
 """
 #: ATen operators that may run, with their overload where it is not `default`.
 ALLOWED = frozenset(f"{_ELEMENTWISE} {_SPATIAL} {_SHAPED} {_ALONG}".split())

@@ -151,6 +151,16 @@ CHAINS: dict[str, Callable[[], Layers]] = {
         conv(8, 4, 3, bits=1),
         i8(0.05),
     ],
+    "slices": lambda: [
+        Crop(1, 7),
+        conv(3, 6, 3),
+        nn.BatchNorm2d(6),
+        Crop(0, 3),
+        u8(),
+        Channels(2, 5),
+        conv(3, 4, 1),
+        i8(),
+    ],
     "pad": lambda: [conv(3, 4, 3), i8(), nn.ZeroPad2d((1, 2, 0, 1)), conv(4, 4, 3), i8()],
     "pad before quantizer": lambda: [
         conv(3, 4, 3),
@@ -180,6 +190,24 @@ CHAINS: dict[str, Callable[[], Layers]] = {
         i8(),
     ],
 }
+
+
+class Crop(nn.Module):
+    def __init__(self, first: int, last: int) -> None:
+        super().__init__()
+        self.first, self.last = first, last
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, :, self.first : self.last, self.first : -1]
+
+
+class Channels(nn.Module):
+    def __init__(self, first: int, last: int) -> None:
+        super().__init__()
+        self.first, self.last = first, last
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.narrow(1, self.first, self.last - self.first)
 
 
 class Sign(nn.Module):

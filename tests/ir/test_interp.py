@@ -183,6 +183,15 @@ def test_pools_ignore_what_lies_outside() -> None:
     np.testing.assert_array_equal(interp.run(program_of(total, kind), x).ravel(), [-7, -8, -9, -10])
 
 
+def test_a_slice_is_part_of_an_axis() -> None:
+    kind = TensorType((1, 3, 4, 2), Int(8, False, 0, 99))
+    x = np.arange(48).reshape(2, 3, 4, 2)
+    for axis, begin, end in ((1, 1, 3), (2, 0, 2), (3, 1, 2)):
+        got = interp.run(program_of(ops.Slice("%x", axis=axis, begin=begin, end=end), kind), x)
+        want = [x[:, 1:3], x[:, :, :2], x[..., 1:]][axis - 1]
+        np.testing.assert_array_equal(got, want)
+
+
 def test_input_outside_its_interval_is_refused() -> None:
     kind = TensorType((1, 2), Int(8, False, 0, 15))
     program = program_of(ops.Reshape("%x", shape=(1, 2)), kind)

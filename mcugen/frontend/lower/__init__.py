@@ -88,6 +88,8 @@ HANDLERS: dict[str, Handler] = {
     "aten.permute.default": layout.permute,
     "aten.transpose.int": layout.permute,
     "aten.cat.default": layout.concatenate,
+    "aten.slice.Tensor": layout.slices,
+    "aten.narrow.default": layout.slices,
     "aten.pad.default": layout.pad,
     "aten.constant_pad_nd.default": layout.pad,
     "aten.softmax.int": results.softmax,

@@ -162,6 +162,37 @@ def _settle(ctx: Context, joined: Joined, node: GraphNode) -> Real | None:
     return replace(first, ref=ref, shape=joined.shape, memory=ctx.builder.types[ref].shape)
 
 
+def slices(ctx: Context, node: GraphNode) -> Tensor:
+    """slice with step 1, and narrow."""
+    x = real(ctx, node, "self")
+    x = plain(ctx, x, node) if x.is_flat_image else x
+    axis = integer(node, "dim", 0) % len(x.shape)
+    extent = x.shape[axis]
+    begin = _position(integer(node, "start", 0), extent)
+    end = integer(node, "end", extent)
+    if "length" in node.arguments:
+        end = begin + integer(node, "length", extent)
+    end = _position(end, extent)
+    if (begin, end) == (0, extent):
+        return x
+    if integer(node, "step", 1) != 1 or axis == 0:
+        raise fail("lower", f"a slice of axis {axis} with steps", want="step 1, not the batch")
+    if axis == 1 and not x.on_grid:
+        raise fail(
+            "lower",
+            "a slice of the channels of a tensor that is on no grid",
+            help="put a quantizer in front of it",
+        )
+    op = ops.Slice("", axis=memory_axis(axis, len(x.shape)), begin=begin, end=end)
+    shape = (*x.shape[:axis], end - begin, *x.shape[axis + 1 :])
+    return structural(ctx, x, op, shape, memory_shape(shape), node)
+
+
+def _position(index: int, extent: int) -> int:
+    """An index counted from the start, within the axis."""
+    return min(max(index + extent if index < 0 else index, 0), extent)
+
+
 def pad(ctx: Context, node: GraphNode) -> Tensor:
     """constant_pad_nd / pad(mode="constant") of H and W."""
     if node.arguments.get("mode", "constant") != "constant":

@@ -19,7 +19,7 @@ from mcugen.ir.program import Const, Meaning, Node, Source, Value, constant
 from mcugen.ir.types import Int, Planes, TensorType
 
 #: Ops that move values without looking at them, or only compare them.
-Structural = ops.MaxPool | ops.Pad | ops.Reshape | ops.Transpose
+Structural = ops.MaxPool | ops.Pad | ops.Reshape | ops.Slice | ops.Transpose
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from mcugen.ir.ops.base import Env, Op, Ref
 from mcugen.ir.ops.dense import Conv2d, Linear
 from mcugen.ir.ops.elementwise import Add, Mul
 from mcugen.ir.ops.epilogues import ArgMax, Lookup, Requantize, Threshold
-from mcugen.ir.ops.layout import Concat, Pad, Reshape, Transpose
+from mcugen.ir.ops.layout import Concat, Pad, Reshape, Slice, Transpose
 from mcugen.ir.ops.windows import MaxPool, SumPool, Window, Windowed
 
 _OPS: tuple[type[Op], ...] = (
@@ -21,6 +21,7 @@ _OPS: tuple[type[Op], ...] = (
     MaxPool,
     Pad,
     Reshape,
+    Slice,
     Transpose,
     Concat,
     Requantize,
@@ -47,6 +48,7 @@ __all__ = [
     "Ref",
     "Requantize",
     "Reshape",
+    "Slice",
     "SumPool",
     "Threshold",
     "Transpose",

@@ -61,6 +61,26 @@ class Transpose(Op):
 
 
 @dataclass(frozen=True)
+class Slice(Op):
+    """The positions begin … end − 1 of `axis`, which is not the batch."""
+
+    mnemonic: ClassVar[str] = "slice"
+    x: Ref = operand()
+    axis: int = field(kw_only=True)
+    begin: int = field(kw_only=True)
+    end: int = field(kw_only=True)
+
+    def infer(self, env: Env) -> TensorType:
+        x = env.type(self.x)
+        if not 1 <= self.axis < len(x.shape):
+            raise refuse(self, f"axis {self.axis} does not fit {list(x.shape)}")
+        if not 0 <= self.begin < self.end <= x.shape[self.axis]:
+            raise refuse(self, f"{self.begin}..{self.end} does not fit {list(x.shape)}")
+        shape = (*x.shape[: self.axis], self.end - self.begin, *x.shape[self.axis + 1 :])
+        return TensorType(shape, x.integer)
+
+
+@dataclass(frozen=True)
 class Concat(Op):
     """Operands one after the other along `axis`, which is not the batch."""
 
