@@ -1,16 +1,17 @@
 /* main.c: start the board, then answer the serial line for ever. */
+#include "mlperf.h"
 #include "platform.h"
 #include "protocol.h"
 #include "session.h"
 #include "target.h"
 
-static void serve_byte(void)
+static void serve_byte(uint8_t byte)
 {
-    uint8_t byte;
-    if (!uart_read(&byte)) {
-        return;
+    if (protocol_receive(byte)) {
+        mlperf_stop();
+    } else {
+        mlperf_receive(byte);
     }
-    protocol_receive(byte);
     if (session_wants_reset() != 0u) {
         uart_drain();
         platform_reset();
@@ -24,7 +25,12 @@ int main(void)
     uart_start(clock.uart_hz, UART_BAUD);
     session_start(clock, cycle_source);
     protocol_start();
+    mlperf_start(clock);
     for (;;) {
-        serve_byte();
+        uint8_t byte;
+        mlperf_tick();
+        if (uart_read(&byte)) {
+            serve_byte(byte);
+        }
     }
 }

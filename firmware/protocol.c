@@ -2,7 +2,6 @@
  * described in mcugen/run/protocol.py. */
 #include "protocol.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "platform.h"
@@ -152,19 +151,20 @@ static bool is_repeated(uint32_t request_crc)
     return last_reply.request_crc == request_crc;
 }
 
-static void handle_frame(const uint8_t *frame, uint32_t frame_length)
+/* Answers a valid frame; false where it is none. */
+static bool handle_frame(const uint8_t *frame, uint32_t frame_length)
 {
     if (frame_length < PROTOCOL_HEADER_BYTES + PROTOCOL_CRC_BYTES) {
-        return;
+        return false;
     }
     const uint32_t checked = frame_length - PROTOCOL_CRC_BYTES;
     const uint32_t check = get_u32(frame + checked);
     if (crc32(0u, frame, checked) != check) {
-        return;
+        return false;
     }
     const uint32_t length = get_u16(frame + AT_LENGTH);
     if (length != checked - PROTOCOL_HEADER_BYTES) {
-        return;
+        return false;
     }
     if (!is_repeated(check)) {
         build_reply(frame, length);
@@ -172,6 +172,7 @@ static void handle_frame(const uint8_t *frame, uint32_t frame_length)
         last_reply.valid = true;
     }
     send_frame(last_reply.frame, last_reply.length);
+    return true;
 }
 
 static void start_frame(void)
@@ -183,12 +184,14 @@ static void start_frame(void)
 }
 
 /* EXPECT_CODE at a frame's end says that its last block was complete. */
-static void end_frame(void)
+static bool end_frame(void)
 {
+    bool valid = false;
     if (receiver.state == EXPECT_CODE) {
-        handle_frame(receiver.frame, receiver.length);
+        valid = handle_frame(receiver.frame, receiver.length);
     }
     start_frame();
+    return valid;
 }
 
 static void append(uint8_t byte)
@@ -231,11 +234,10 @@ void protocol_start(void)
     start_frame();
 }
 
-void protocol_receive(uint8_t byte)
+bool protocol_receive(uint8_t byte)
 {
     if (byte == 0u) {
-        end_frame();
-        return;
+        return end_frame();
     }
     switch (receiver.state) {
     case EXPECT_CODE:
@@ -248,4 +250,5 @@ void protocol_receive(uint8_t byte)
     default:
         break;
     }
+    return false;
 }

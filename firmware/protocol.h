@@ -7,12 +7,15 @@
 #ifndef PROTOCOL_H
 #define PROTOCOL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "protocol_messages.h"
 
 void protocol_start(void);
-void protocol_receive(uint8_t byte);
+
+/* Whether this byte completed a valid frame. */
+bool protocol_receive(uint8_t byte);
 
 /* CRC-32 (polynomial 0x04C11DB7, reflected), as zlib computes it. Start with crc = 0. */
 uint32_t crc32(uint32_t crc, const uint8_t *data, uint32_t length);

@@ -1,25 +1,16 @@
 /* session.c: answers the protocol's requests with one model.
  *
- * Compiled with MODEL_PREFIX=digits and MODEL_MACRO=DIGITS, it includes that model's model.h. An
- * input that is not the one the host means (its CRC-32 differs) is not run: after a restart in the
+ * An input that is not the one the host means (its CRC-32 differs) is not run: after a restart in the
  * middle of a session the host gets a refusal, never a wrong result.
  */
 #include "session.h"
 
 #include <string.h>
 
-#include "model.h"
 #include "protocol.h"
 #include "target.h"
 
-#define PASTE(prefix, name) prefix##_##name
-#define PASTE_EXPANDED(prefix, name) PASTE(prefix, name)
-#define MODEL(name) PASTE_EXPANDED(MODEL_PREFIX, name)
-#define MODEL_CONSTANT(name) PASTE_EXPANDED(MODEL_MACRO, name)
-
-#define LAYER_COUNT MODEL_CONSTANT(LAYER_COUNT)
-#define INPUT_BYTES MODEL_CONSTANT(INPUT_BYTES)
-#define OUTPUT_BYTES MODEL_CONSTANT(OUTPUT_BYTES)
+#define NO_LAYER 0xFFFFFFFFu
 
 static MODEL_ARENA_SECTION MODEL(t) net;
 
@@ -33,6 +24,13 @@ static struct {
     uint32_t layer_started; /* cycles_now() when the current layer began */
     uint32_t layer_cycles[LAYER_COUNT];
 } session;
+
+/* Bytes of the arena as they were once `layers` layers had run, kept in spare RAM. */
+static struct {
+    uint32_t layers; /* NO_LAYER except while the run that keeps them goes on */
+    uint32_t offset;
+    uint32_t length;
+} capture;
 
 static uint8_t *input_bytes(void)
 {
@@ -48,6 +46,7 @@ void session_start(platform_clock clock, uint8_t cycle_source)
 {
     session.clock = clock;
     session.cycle_source = cycle_source;
+    capture.layers = NO_LAYER;
     (void)MODEL(init)(&net);
 }
 
@@ -61,12 +60,34 @@ uint8_t session_wants_reset(void)
     return session.wants_reset;
 }
 
+uint8_t *session_spare_ram(uint32_t *bytes)
+{
+    capture.length = 0u;
+    return spare_ram(bytes);
+}
+
+static uint8_t *captured(void)
+{
+    uint32_t room;
+    return spare_ram(&room);
+}
+
+static uint32_t capture_room(void)
+{
+    uint32_t room;
+    (void)spare_ram(&room);
+    return room;
+}
+
 /* The second reading leaves the hook's own time out of the next layer's. */
 void session_layer_hook(uint32_t layer)
 {
     const uint32_t now = cycles_now();
     if (layer > 0u) {
         session.layer_cycles[layer - 1u] = now - session.layer_started;
+    }
+    if (layer == capture.layers) {
+        memcpy(captured(), (const uint8_t *)&net.arena + capture.offset, capture.length);
     }
     session.layer_started = cycles_now();
 }
@@ -98,6 +119,8 @@ static uint32_t answer_identify(uint8_t *out)
     reply.input_bytes = INPUT_BYTES;
     reply.output_bytes = OUTPUT_BYTES;
     reply.layer_count = LAYER_COUNT;
+    reply.arena_bytes = ARENA_BYTES;
+    reply.capture_bytes = capture_room();
     pack_identify_reply(out, &reply);
     return IDENTIFY_REPLY_BYTES;
 }
@@ -123,6 +146,28 @@ static uint64_t sum_of_layers(void)
     return sum;
 }
 
+/* Runs on the input that is stored, and returns the model's own status. */
+static MODEL(status) run_model(void)
+{
+    session.has_result = 0u;
+    const MODEL(status) status = MODEL(run)(&net);
+    if (status == MODEL_CONSTANT(OK)) {
+        session.has_result = 1u;
+    }
+    return status;
+}
+
+bool session_run(const uint8_t *input)
+{
+    memcpy(input_bytes(), input, INPUT_BYTES);
+    return run_model() == MODEL_CONSTANT(OK);
+}
+
+const MODEL(t) *session_model(void)
+{
+    return &net;
+}
+
 static uint32_t answer_run(const uint8_t *in, uint8_t *out)
 {
     const run_request request = unpack_run_request(in);
@@ -130,11 +175,10 @@ static uint32_t answer_run(const uint8_t *in, uint8_t *out)
         return answer_status(STATUS_INPUT_DIFFERS, out);
     }
     run_reply reply = {0};
-    const MODEL(status) status = MODEL(run)(&net);
+    const MODEL(status) status = run_model();
     reply.status = STATUS_MODEL_FAILED;
     if (status == MODEL_CONSTANT(OK)) {
         reply.status = STATUS_OK;
-        session.has_result = 1u;
     }
     reply.model_status = (uint8_t)((uint32_t)status & 0xFFu);
     reply.cycles = sum_of_layers();
@@ -142,6 +186,67 @@ static uint32_t answer_run(const uint8_t *in, uint8_t *out)
     reply.output_crc = crc32(0u, output_bytes(), OUTPUT_BYTES);
     pack_run_reply(out, &reply);
     return RUN_REPLY_BYTES;
+}
+
+static uint8_t capture_refusal(const capture_request *request)
+{
+    if (request->layers > LAYER_COUNT) {
+        return STATUS_OUT_OF_RANGE;
+    }
+    if (!in_range(request->offset, request->length, ARENA_BYTES)) {
+        return STATUS_OUT_OF_RANGE;
+    }
+    if (request->length > capture_room()) {
+        return STATUS_OUT_OF_RANGE;
+    }
+    if (crc32(0u, input_bytes(), INPUT_BYTES) != request->input_crc) {
+        return STATUS_INPUT_DIFFERS;
+    }
+    return STATUS_OK;
+}
+
+static uint32_t answer_capture(const uint8_t *in, uint8_t *out)
+{
+    const capture_request request = unpack_capture_request(in);
+    capture_reply reply = {0};
+    reply.status = capture_refusal(&request);
+    if (reply.status != STATUS_OK) {
+        return answer_status(reply.status, out);
+    }
+    capture.offset = request.offset;
+    capture.length = request.length;
+    capture.layers = request.layers;
+    const MODEL(status) status = run_model();
+    capture.layers = NO_LAYER;
+    if (status != MODEL_CONSTANT(OK)) {
+        capture.length = 0u;
+        return answer_status(STATUS_MODEL_FAILED, out);
+    }
+    reply.crc = crc32(0u, captured(), capture.length);
+    pack_capture_reply(out, &reply);
+    return CAPTURE_REPLY_BYTES;
+}
+
+static uint32_t answer_bytes(const uint8_t *data, uint32_t length, uint8_t *out)
+{
+    const uint32_t status_bytes = answer_status(STATUS_OK, out);
+    memcpy(out + status_bytes, data, length);
+    return status_bytes + length;
+}
+
+static uint32_t answer_read_capture(const uint8_t *in, uint8_t *out)
+{
+    const read_capture_request request = unpack_read_capture_request(in);
+    if (capture.length == 0u) {
+        return answer_status(STATUS_NO_RESULT, out);
+    }
+    if (request.length > PROTOCOL_CHUNK_BYTES) {
+        return answer_status(STATUS_OUT_OF_RANGE, out);
+    }
+    if (!in_range(request.offset, request.length, capture.length)) {
+        return answer_status(STATUS_OUT_OF_RANGE, out);
+    }
+    return answer_bytes(captured() + request.offset, request.length, out);
 }
 
 static uint32_t answer_read_output(const uint8_t *in, uint8_t *out)
@@ -153,8 +258,7 @@ static uint32_t answer_read_output(const uint8_t *in, uint8_t *out)
     if (!in_range(request.offset, request.length, OUTPUT_BYTES)) {
         return answer_status(STATUS_OUT_OF_RANGE, out);
     }
-    memcpy(out + READ_OUTPUT_REPLY_BYTES, output_bytes() + request.offset, request.length);
-    return answer_status(STATUS_OK, out) + request.length;
+    return answer_bytes(output_bytes() + request.offset, request.length, out);
 }
 
 static uint32_t answer_read_layer_cycles(const uint8_t *in, uint8_t *out)
@@ -198,6 +302,10 @@ uint32_t session_answer(uint8_t type, const uint8_t *request, uint32_t length, u
         return answer_read_layer_cycles(request, reply);
     case READ_STACK:
         return answer_read_stack(reply);
+    case CAPTURE:
+        return answer_capture(request, reply);
+    case READ_CAPTURE:
+        return answer_read_capture(request, reply);
     case RESET:
         session.wants_reset = 1u;
         return answer_status(STATUS_OK, reply);

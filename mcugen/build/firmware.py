@@ -28,7 +28,10 @@ from mcugen.interrupts import deferred_interrupts, scratch_folder
 from mcugen.resources import data_root
 from mcugen.target.boards import Board
 
-_PORTABLE_SOURCES = ("main.c", "protocol.c", "session.c", "cycles.c", "startup/cortex_m.c")
+_PORTABLE_SOURCES = (
+    *("main.c", "protocol.c", "session.c", "cycles.c", "startup/cortex_m.c"),
+    *("mlperf.c", "input_buffer.c", "classes.c", "text.c"),
+)
 _LINKER_SCRIPT = "linker/cortex_m.ld"
 _IMAGE = "firmware.elf"
 _ARENA_SECTION = '-DMODEL_ARENA_SECTION=__attribute__((section(".bss.model_arena")))'

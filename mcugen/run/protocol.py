@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
 
-VERSION = 1
+#: Below 32, a control character: no frame is taken for the text of `firmware/mlperf.c`.
+VERSION = 2
 REPLY_BIT = 0x80
 HEADER = struct.Struct("<BBHH")
 CRC = struct.Struct("<I")
@@ -61,11 +62,12 @@ class CycleSource(IntEnum):
 
 
 class ClockSource(IntEnum):
-    """Which oscillator the core runs from; the first is the fall-back without a PLL."""
+    """Which oscillator the core runs from, through a PLL or not; the first is the fall-back."""
 
     INTERNAL = 0
     PLL_INTERNAL = 1
     PLL_EXTERNAL = 2
+    EXTERNAL = 3
 
 
 Kind = Literal["u8", "u16", "u32", "u64"]
@@ -156,6 +158,8 @@ IDENTIFY = Message(
         Field("input_bytes", "u32"),
         Field("output_bytes", "u32"),
         Field("layer_count", "u16"),
+        Field("arena_bytes", "u32"),
+        Field("capture_bytes", "u32"),
     ),
 )
 WRITE_INPUT = Message(
@@ -201,8 +205,40 @@ READ_STACK = Message(
     _reply(Field("used", "u32"), Field("size", "u32")),
 )
 RESET = Message("reset", 0x07, "answer, then restart the processor", Layout(), _reply())
+CAPTURE = Message(
+    "capture",
+    0x08,
+    "run as `run` does, and keep `length` bytes of the arena from `offset` on as they are after "
+    "the first `layers` layers; `crc` is their CRC-32",
+    Layout(
+        (
+            Field("input_crc", "u32"),
+            Field("layers", "u16"),
+            Field("offset", "u32"),
+            Field("length", "u32"),
+        )
+    ),
+    _reply(Field("crc", "u32")),
+)
+READ_CAPTURE = Message(
+    "read_capture",
+    0x09,
+    "`length` bytes of what `capture` kept, from its byte `offset` on",
+    Layout((Field("offset", "u32"), Field("length", "u16"))),
+    _reply(tail=True),
+)
 
-MESSAGES = (IDENTIFY, WRITE_INPUT, RUN, READ_OUTPUT, READ_LAYER_CYCLES, READ_STACK, RESET)
+MESSAGES = (
+    IDENTIFY,
+    WRITE_INPUT,
+    RUN,
+    READ_OUTPUT,
+    READ_LAYER_CYCLES,
+    READ_STACK,
+    RESET,
+    CAPTURE,
+    READ_CAPTURE,
+)
 
 
 @dataclass(frozen=True)

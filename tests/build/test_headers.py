@@ -20,6 +20,7 @@ int main(void)
         .status = STATUS_OK, .digest = {1, 2, 3}, .board = "here", .clock_hz = 0x12345678u,
         .clock_source = CLOCK_SOURCE_PLL_EXTERNAL, .cycle_source = CYCLE_SOURCE_SYSTICK,
         .input_bytes = 0x01020304u, .output_bytes = 5u, .layer_count = 0xABCDu,
+        .arena_bytes = 7u, .capture_bytes = 0xFFFFFFFFu,
     };
     pack_identify_reply(out, &reply);
     (void)fwrite(out, 1, IDENTIFY_REPLY_BYTES, stdout);
@@ -66,6 +67,8 @@ def test_what_c_packs_python_reads(tmp_path: Path, compiler: str) -> None:
         "input_bytes": 0x01020304,
         "output_bytes": 5,
         "layer_count": 0xABCD,
+        "arena_bytes": 7,
+        "capture_bytes": 2**32 - 1,
     }
     done_values, _ = protocol.RUN.reply.unpack(out[size:])
     assert done_values["status"] == protocol.Status.MODEL_FAILED

@@ -62,6 +62,7 @@ class PythonBoard:
             reply |= {"digest": self.digest, "board": b"python", "clock_hz": 16_000_000}
             reply |= {"clock_source": 0, "cycle_source": 0, "input_bytes": 600}
             reply |= {"output_bytes": 600, "layer_count": 70}
+            reply |= {"arena_bytes": 700, "capture_bytes": 256}
         elif message is protocol.WRITE_INPUT:
             self._input[offset : offset + len(tail)] = tail
         elif message is protocol.RUN:

@@ -80,7 +80,7 @@ def test_a_frame_sent_again_gets_the_same_answer(program: Path) -> None:
     ("frame", "status"),
     [
         (protocol.encode_frame(0x7F, 1, b""), Status.UNKNOWN_MESSAGE),
-        (protocol.encode_frame(1, 1, b"", version=2), Status.WRONG_VERSION),
+        (protocol.encode_frame(1, 1, b"", version=protocol.VERSION + 1), Status.WRONG_VERSION),
         (protocol.encode_frame(1, 1, b"x"), Status.WRONG_LENGTH),
         (protocol.encode_frame(3, 1, b"123"), Status.WRONG_LENGTH),
         (protocol.encode_frame(4, 1, b"123456"), Status.NO_RESULT),

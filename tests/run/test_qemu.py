@@ -111,7 +111,7 @@ def test_reset_between_input_and_run_is_refused(tiny: Tiny) -> None:
         device._write_input(sample)
         device.reset()
         with pytest.raises(McugenError, match="it refuses 'run': its input is not the one"):
-            device._run_model(1)
+            device._run_model(protocol.RUN, {"input_crc": 1})
         with pytest.raises(McugenError, match="it refuses 'read_layer_cycles': it has no result"):
             device.layer_cycles()
         assert device.run(sample).output == before.output
