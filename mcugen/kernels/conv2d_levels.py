@@ -68,19 +68,19 @@ def _windows(step: Step) -> tuple[Window, Window]:
 def _levels(step: Step, core: Core) -> Levels:
     vertical, horizontal = _windows(step)
     dense = horizontal.dilation == 1
-    pair = core.dsp and step.accumulator.shape[2] > 1
     return levels.levels(
         step,
+        core,
         runs=vertical.size * (1 if dense else horizontal.size),
         run_pixels=horizontal.size if dense else 1,
-        stride=horizontal.stride if pair else 0,
+        stride=horizontal.stride if step.accumulator.shape[2] > 1 else 0,
     )
 
 
 def cost(step: Step, core: Core) -> int:
     made = _levels(step, core)
     _, rows, columns, _ = step.accumulator.shape
-    return levels.cost(step, made, core, positions=rows * -(-columns // made.together))
+    return levels.cost(step, made, positions=rows * -(-columns // made.together))
 
 
 def build(step: Step, core: Core) -> Recipe:

@@ -23,6 +23,7 @@ from mcugen.ir.types import Planes
 from mcugen.kernels.constants import Constant, bit_words
 from mcugen.kernels.step import Step
 from mcugen.kernels.storage import INT16, WORD_BITS, words
+from mcugen.kernels.straight.printed import architecture_macro
 from mcugen.target.cores import Core
 
 #: Outputs whose sums are formed together.
@@ -65,6 +66,12 @@ class Levels:
     """Words from the input of one to that of the other."""
     blocks: int
     """Blocks of LANES outputs."""
+    small: bool
+    """The core has the instructions of Armv6-M only."""
+    dsp: bool
+    """It multiplies pairs of int16."""
+    assembly_macro: str
+    """What compilers define where the assembly can be used."""
 
     @property
     def sum_words(self) -> int:
@@ -96,7 +103,7 @@ def _zero(step: Step) -> int:
     return element.reach + op.x_zero
 
 
-def levels(step: Step, runs: int, run_pixels: int, stride: int = 0) -> Levels:
+def levels(step: Step, core: Core, runs: int, run_pixels: int, stride: int = 0) -> Levels:
     """Levels of a dense step whose sums take `runs` runs of `run_pixels` pixels of its input each.
 
     `stride`: pixels from the input of an output to that of the next, where there are two.
@@ -107,7 +114,8 @@ def levels(step: Step, runs: int, run_pixels: int, stride: int = 0) -> Levels:
     full, tail = _split(source.type.channels)
     tap_words = full * _HALF + tail
     run_words = run_pixels * tap_words
-    near = 0 < 4 * stride * tap_words <= _FARTHEST
+    small = core.architecture == "armv6-m"
+    near = 0 < 4 * stride * tap_words <= _FARTHEST and not small
     return Levels(
         planes=tuple(per_plane * plane for plane in range(element.count)),
         coefficients=tuple(f"{2 * entry}u" for entry in element.basis),
@@ -119,10 +127,13 @@ def levels(step: Step, runs: int, run_pixels: int, stride: int = 0) -> Levels:
         pixel_words=source.storage.pixel_units,
         runs=runs,
         run_words=run_words,
-        unrolled=8 if run_words % 8 == 0 else EXPANDED,
+        unrolled=8 if core.dsp and run_words % 8 == 0 else EXPANDED,
         together=2 if near else 1,
         pixel_step=stride * tap_words if near else 0,
         blocks=-(-step.accumulator.channels // LANES),
+        small=small,
+        dsp=core.dsp,
+        assembly_macro="__ARM_FEATURE_DSP" if core.dsp else architecture_macro(core),
     )
 
 
@@ -163,25 +174,25 @@ def _halves(size: int) -> np.ndarray:
     return np.arange(size)[:, None] + np.array([0, size])
 
 
-def cost(step: Step, made: Levels, core: Core, positions: int) -> int:
+def cost(step: Step, made: Levels, positions: int) -> int:
     """Cycles as the cycle model counts them, within a tenth where it was compared.
 
     `positions`: how many times sums are formed, for `made.together` pixels each.
     """
-    small = core.architecture == "armv6-m"
-    if core.dsp:
-        # As scheduled by hand: a multiplication, or a load behind a load, takes a cycle.
-        turn = (6 * made.together + 4) * made.unrolled + 2 * made.together + 2
-    else:
-        turn = (44 if small else 40) * made.unrolled
-    run = made.run_words // made.unrolled * turn + 15
-    block = made.runs * run + 15
+    turn = _word_cycles(made) * made.unrolled + (6 if made.together == 2 else 4)
+    block = made.runs * (made.run_words // made.unrolled * turn + 15) + 15
     source, output = step.inputs[0], step.output
     element = output.type.element
-    stored = element.count if isinstance(element, Planes) else 1
-    expanded = (77 if small else 45) * source.storage.count
-    return (
-        positions * (made.blocks * block + 60)
-        + expanded
-        + (25 if small else 14) * stored * output.type.size
-    )
+    planes = element.count if isinstance(element, Planes) else 1
+    expanded = (80 if made.small else 50) * source.storage.count
+    stored = (25 if made.small else 14) * planes * output.type.size
+    return positions * (made.blocks * block + 80) + expanded + stored
+
+
+def _word_cycles(made: Levels) -> int:
+    """Cycles of the assembly for a word of each pixel's numbers by four outputs."""
+    if made.small:
+        return 34
+    if made.dsp:
+        return 16 if made.together == 2 else 10
+    return 48 if made.together == 2 else 28

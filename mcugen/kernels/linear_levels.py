@@ -29,12 +29,11 @@ def _pixels(step: Step) -> int:
 
 
 def cost(step: Step, core: Core) -> int:
-    return levels.cost(step, levels.levels(step, 1, _pixels(step)), core, positions=1)
+    return levels.cost(step, levels.levels(step, core, 1, _pixels(step)), positions=1)
 
 
 def build(step: Step, core: Core) -> Recipe:
-    del core
-    made = levels.levels(step, 1, _pixels(step))
+    made = levels.levels(step, core, 1, _pixels(step))
     return Recipe(
         context=Context(made, step.accumulator.channels, _pixels(step)),
         constants=(levels.packed_weights(step),),

@@ -130,6 +130,17 @@ def test_widest_numbers(core: str, flags: Sequence[str], tmp_path: Path) -> None
         _compare(program, core_named(core), flags, tmp_path)
 
 
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m3", "cortex-m4"])
+def test_sizes_beyond_what_instructions_hold(core: str, tmp_path: Path) -> None:
+    """A run of 80 KB, and more runs than an immediate counts."""
+    _compare(_linear((1, 2), 3, inputs=40_000), core_named(core), (), tmp_path)
+    b = Builder(TensorType((1, 1, 2200, 1), Planes((1, 2))))
+    weights = b.codes((2, 2, 1, 1100, 1))
+    _compare(
+        b.done(b.op(ops.Conv2d(b.x, weights, dilation=(1, 2)))), core_named(core), (), tmp_path
+    )
+
+
 def test_wider_numbers_are_declined() -> None:
     assert "linear_levels" not in _kernels(_linear((16384,), 1), M4)
     assert "linear_levels" not in _kernels(_linear((16383,), 1, zero=16385), M4)
