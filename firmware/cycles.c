@@ -1,6 +1,7 @@
 /* cycles.c: core cycles, from the debug unit where it counts, else from the system timer.
  *
- * ARMv7-M Architecture Reference Manual (DDI 0403): B3.3 system timer, C1.6.5 DEMCR, C1.8 DWT.
+ * ARMv7-M Architecture Reference Manual (DDI 0403): B3.3 system timer, C1.6.5 DEMCR, C1.8 DWT. The
+ * lock is CoreSight's; Cortex-M7 starts with it closed, others ignore the key.
  */
 #include "platform.h"
 #include "protocol_messages.h"
@@ -19,6 +20,8 @@
 #define DWT_CTRL 0xE0001000u
 #define DWT_CTRL_CYCCNTENA (1u << 0)
 #define DWT_CYCCNT 0xE0001004u
+#define DWT_LAR 0xE0001FB0u
+#define LAR_KEY 0xC5ACCE55u
 
 void systick_handler(void);
 
@@ -30,10 +33,17 @@ void systick_handler(void)
     timer_wraps++;
 }
 
+#ifdef __ARM_ARCH_6M__
+static bool debug_counter_counts(void)
+{
+    return false; /* Armv6-M has none (DDI 0419, C1.8) */
+}
+#else
 /* The counter is optional, and absent in emulators: only its counting proves it. */
 static bool debug_counter_counts(void)
 {
     *reg32(DEMCR) |= DEMCR_TRCENA;
+    *reg32(DWT_LAR) = LAR_KEY;
     *reg32(DWT_CYCCNT) = 0u;
     *reg32(DWT_CTRL) |= DWT_CTRL_CYCCNTENA;
     const uint32_t before = *reg32(DWT_CYCCNT);
@@ -42,6 +52,7 @@ static bool debug_counter_counts(void)
     }
     return *reg32(DWT_CYCCNT) != before;
 }
+#endif
 
 static void start_timer(void)
 {

@@ -1,8 +1,9 @@
 /* platform.h: what the portable part of the image asks of a chip.
  *
- * mcu/<family>.c     platform_start, platform_reset
- * uart/<driver>.c    uart_*
- * cycles.c           cycles_*
+ * mcu/<family>.c       platform_start
+ * uart/<driver>.c      uart_*
+ * cycles.c             cycles_*
+ * startup/cortex_m.c   platform_reset, stack_*
  */
 #ifndef PLATFORM_H
 #define PLATFORM_H

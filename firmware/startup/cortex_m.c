@@ -1,13 +1,13 @@
 /* cortex_m.c: vector table, reset and stack measurement for every Cortex-M.
  *
  * Only the core's own 16 vectors are there: the image enables no peripheral interrupt. The stack
- * lies at the bottom of RAM, so that an overflow faults instead of overwriting data.
+ * lies at the bottom of its memory, so that an overflow faults instead of overwriting data.
  */
 #include "platform.h"
 
 #define PAINT 0xC5C5C5C5u
 
-/* Set by linker/cortex_m.ld. */
+/* Set by linker/cortex_m.ld.j2. */
 extern uint32_t stack_bottom[];
 extern uint32_t stack_top[];
 extern uint32_t data_start[];
@@ -15,9 +15,18 @@ extern uint32_t data_end[];
 extern const uint32_t data_image[];
 extern uint32_t zero_start[];
 extern uint32_t zero_end[];
-extern uint32_t ram_end[]; /* by the command line */
+extern uint32_t arena_start[];
+extern uint32_t arena_end[];
+extern uint32_t spare_start[];
+extern uint32_t spare_end[];
+
+/* ARMv7-M Architecture Reference Manual (DDI 0403), B3.2. Armv6-M without VTOR ignores the write. */
+#define SCB_VTOR 0xE000ED08u
+#define SCB_AIRCR 0xE000ED0Cu
+#define AIRCR_SYSRESETREQ 0x05FA0004u
 
 int main(void);
+void caches_start(void); /* caches.c */
 void reset_handler(void);
 void fault_handler(void);
 void systick_handler(void);
@@ -74,8 +83,15 @@ uint32_t stack_used_bytes(void)
 
 uint8_t *spare_ram(uint32_t *bytes)
 {
-    *bytes = (uint32_t)ram_end - (uint32_t)zero_end;
-    return (uint8_t *)zero_end;
+    *bytes = (uint32_t)spare_end - (uint32_t)spare_start;
+    return (uint8_t *)spare_start;
+}
+
+static void clear(uint32_t from, uint32_t end)
+{
+    for (uint32_t at = from; at < end; at += 4u) {
+        *reg32(at) = 0u;
+    }
 }
 
 void reset_handler(void)
@@ -86,11 +102,20 @@ void reset_handler(void)
         *reg32(to) = *reg32(from);
         from += 4u;
     }
-    for (uint32_t to = (uint32_t)zero_start; to < (uint32_t)zero_end; to += 4u) {
-        *reg32(to) = 0u;
-    }
+    clear((uint32_t)zero_start, (uint32_t)zero_end);
+    clear((uint32_t)arena_start, (uint32_t)arena_end);
+    *reg32(SCB_VTOR) = (uint32_t)vectors; /* also when a boot loader or debugger started the image */
+    caches_start();
     (void)main();
     platform_reset();
+}
+
+void platform_reset(void)
+{
+    __asm__ volatile("dsb" ::: "memory");
+    *reg32(SCB_AIRCR) = AIRCR_SYSRESETREQ;
+    for (;;) {
+    }
 }
 
 /* A fault loses the result, not the board: after the restart it refuses to run without an input, so

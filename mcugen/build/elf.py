@@ -130,12 +130,17 @@ def _symbol(file: ELFFile, item: object) -> Symbol | None:
 
 
 def disassemble(path: Path) -> dict[str, tuple[Instruction, ...]]:
-    """The instructions of each function in `path`, by name.
+    """The instructions of each function in `path`, by each of its names.
 
     Raises:
         McugenError: objdump is missing or fails.
     """
-    return parse_disassembly(tools.run_checked(gcc.disassemble(path)).stdout)
+    bodies = parse_disassembly(tools.run_checked(gcc.disassemble(path)).stdout)
+    functions = [symbol for symbol in read_elf(path).symbols if symbol.is_function]
+    listed = {symbol.address: bodies[symbol.name] for symbol in functions if symbol.name in bodies}
+    # objdump prints one name a place; libgcc's divisions have two.
+    aliases = {item.name: listed[item.address] for item in functions if item.address in listed}
+    return {**aliases, **bodies}
 
 
 def parse_disassembly(text: str) -> dict[str, tuple[Instruction, ...]]:

@@ -13,7 +13,8 @@ from mcugen import tools
 from mcugen.build import elf as elf_file
 from mcugen.build import gcc
 from mcugen.build.fits import FlashUse, RamUse, check_fits, flash_use, misfits, ram_use
-from mcugen.build.headers import render_protocol_messages, render_target
+from mcugen.build.headers import render_linker_script, render_protocol_messages, render_target
+from mcugen.build.images import seal_boot_stage, uf2
 from mcugen.build.stack import (
     EXCEPTION_BYTES,
     Graph,
@@ -28,12 +29,10 @@ from mcugen.interrupts import deferred_interrupts, scratch_folder
 from mcugen.resources import data_root
 from mcugen.target.boards import Board
 
-_PORTABLE_SOURCES = (
-    *("main.c", "protocol.c", "session.c", "cycles.c", "startup/cortex_m.c"),
-    *("mlperf.c", "input_buffer.c", "classes.c", "text.c"),
-)
-_LINKER_SCRIPT = "linker/cortex_m.ld"
+_STARTUP = ("startup/cortex_m.c", "startup/caches.c")
 _IMAGE = "firmware.elf"
+_FORMS = {"firmware.bin": "binary", "firmware.hex": "ihex"}
+_UF2 = "firmware.uf2"
 _ARENA_SECTION = '-DMODEL_ARENA_SECTION=__attribute__((section(".bss.model_arena")))'
 _HOOK = "session_layer_hook"
 
@@ -58,6 +57,8 @@ class FirmwareReport:
     elf: Path
     binary: Path
     hex: Path
+    #: Where the chip's boot loader takes such a file.
+    uf2: Path | None
     flash: FlashUse
     ram: RamUse
     flash_size: int
@@ -80,7 +81,8 @@ def image_path(folder: Path, board: Board) -> Path:
 
 
 def build_firmware(folder: Path, board: Board) -> FirmwareReport:
-    """Build the model in `folder` for `board`, into `folder`/build/BOARD/firmware.{elf,bin,hex}.
+    """Build the model in `folder` for `board`, into `folder`/build/BOARD/firmware.*: ELF, binary,
+    Intel hex, and UF2 where the chip takes it.
 
     Raises:
         McugenError: a tool is missing; `folder` holds no generated model, one for another core, or
@@ -132,17 +134,29 @@ def _build(job: _Job, result: Path) -> FirmwareReport:
     image = job.work / _IMAGE
     _write_headers(job)
     objects = _compile(job)
-    script = data_root() / "firmware" / _LINKER_SCRIPT
-    tools.run_checked(gcc.link_image(job.board, objects, script, image), cwd=job.work)
+    script = job.work / "firmware.ld"
+    script.write_text(render_linker_script(job.board, gcc.LINK_ROOM), encoding="utf-8")
+    tools.run_checked(gcc.link_image(job.board.core, objects, script, image), cwd=job.work)
     facts = elf_file.read_elf(image)
     code = elf_file.disassemble(image)
     _check_image(job, facts, code)
     graph = add_library(_callgraph(job.work), code)
     report = _report(job, result, facts, graph)
     _check_stack(report, job.board)
-    for path, form in ((report.binary, "binary"), (report.hex, "ihex")):
-        tools.run_checked(gcc.copy_image(image, job.work / path.name, form))
+    _write_forms(job, image)
     return report
+
+
+def _write_forms(job: _Job, image: Path) -> None:
+    """The image in the other forms that flashing tools take."""
+    flash, family = job.board.memory.flash, job.board.mcu.uf2_family
+    if flash.boot_bytes:
+        seal_boot_stage(image, flash.boot_bytes)
+    for name, form in _FORMS.items():
+        tools.run_checked(gcc.copy_image(image, job.work / name, form))
+    if family is not None:
+        binary = (job.work / "firmware.bin").read_bytes()
+        (job.work / _UF2).write_bytes(uf2(binary, flash.base, family))
 
 
 def _write_headers(job: _Job) -> None:
@@ -159,14 +173,17 @@ def _sources(job: _Job) -> tuple[Path, ...]:
         McugenError: the board's family or serial driver has no source file.
     """
     firmware = data_root() / "firmware"
-    chip = (f"mcu/{job.board.mcu.family}.c", f"uart/{job.board.uart.driver}.c")
+    family = job.board.mcu.family
+    chip = [f"mcu/{family}.c", f"uart/{job.board.uart.driver}.c"]
+    if job.board.memory.flash.boot_bytes:
+        chip.append(f"startup/{family}_boot.c")
     missing = [name for name in chip if not (firmware / name).is_file()]
     if missing:
-        raise McugenError(
-            "build", [Fault(f"no firmware/{name} for board '{job.board.name}'") for name in missing]
-        )
+        what = f"for board '{job.board.name}'"
+        raise McugenError("build", [Fault(f"no firmware/{name} {what}") for name in missing])
+    portable = sorted(firmware.glob("*.c"))
     model = [job.folder / name for name in job.manifest.files if name.endswith(".c")]
-    return (*(firmware / name for name in (*_PORTABLE_SOURCES, *chip)), *model)
+    return (*portable, *(firmware / name for name in (*_STARTUP, *chip)), *model)
 
 
 def _compile(job: _Job) -> list[Path]:
@@ -214,10 +231,11 @@ def _report(job: _Job, result: Path, facts: elf_file.Elf, graph: Graph) -> Firmw
         elf=result / _IMAGE,
         binary=result / "firmware.bin",
         hex=result / "firmware.hex",
+        uf2=result / _UF2 if job.board.mcu.uf2_family is not None else None,
         flash=flash_use(facts),
         ram=ram_use(facts),
         flash_size=job.board.memory.flash.size,
-        ram_size=job.board.memory.ram.size,
+        ram_size=job.board.memory.ram_size,
         sections=tuple(section for section in facts.sections if section.bytes > 0),
         layers=_layer_sizes(job.manifest.layers, facts.function_bytes()),
         stack=_image_stack(graph),
@@ -253,8 +271,8 @@ def _check_stack(report: FirmwareReport, board: Board) -> None:
 
 
 def _publish(work: Path, result: Path) -> None:
-    """Put the three images of `work` where `result` was."""
-    kept = {_IMAGE, "firmware.bin", "firmware.hex"}
+    """Put the images of `work` where `result` was."""
+    kept = {_IMAGE, *_FORMS, _UF2}
     for path in work.iterdir():
         if path.name not in kept:
             path.unlink()

@@ -39,7 +39,7 @@ class RamUse:
 
 
 def flash_use(elf: "Elf") -> FlashUse:
-    code = elf.section_bytes(".vectors", ".text")
+    code = elf.section_bytes(".boot", ".vectors", ".text")
     constants = elf.section_bytes(".rodata", ".data")
     return FlashUse(code + constants, code, constants)
 
@@ -147,16 +147,25 @@ def misfits(elf: "Elf", board: Board) -> list[Fault]:
                 help=_SMALLER,
             )
         )
-    if ram.total > board.memory.ram.size:
-        faults.append(
-            Fault(
-                f"the image needs {ram.total:,} B of RAM, "
-                f"{board.name} has {board.memory.ram.size:,} B",
-                at=f"arena {ram.arena:,} B, static {ram.static:,} B, stack {ram.stack:,} B",
-                help=_LOWER_PEAK,
-            )
+    return [*faults, *_ram_misfits(ram, board)]
+
+
+def _ram_misfits(ram: RamUse, board: Board) -> list[Fault]:
+    """One fault per RAM that is too small; stack and variables may have one of their own."""
+    own = {"static": ram.static, "stack": ram.stack}
+    if board.memory.fast is None:
+        uses = [(board.memory.ram, {"arena": ram.arena, **own})]
+    else:
+        uses = [(board.memory.ram, {"arena": ram.arena}), (board.memory.fast, own)]
+    return [
+        Fault(
+            f"the image needs {sum(parts.values()):,} B of RAM, {board.name} has {memory.size:,} B",
+            at=", ".join(f"{name} {size:,} B" for name, size in parts.items()),
+            help=_LOWER_PEAK,
         )
-    return faults
+        for memory, parts in uses
+        if sum(parts.values()) > memory.size
+    ]
 
 
 def _largest(sizes: Mapping[str, int]) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mcugen.target.boards import Board
 from mcugen.target.cores import Core
 
 ARM_GCC = "arm-none-eabi-gcc"
@@ -57,26 +56,16 @@ def compile_object(
     ]
 
 
-def link_image(board: Board, objects: Sequence[Path], script: Path, output: Path) -> list[str]:
-    """The image for `board`, whose size the caller checks.
+def link_image(core: Core, objects: Sequence[Path], script: Path, output: Path) -> list[str]:
+    """An image for `core`, whose size the caller checks.
 
     newlib-nano and libgcc give memcpy and the like; there are no start files.
     """
-    memory = board.memory
-    symbols = {
-        "flash_base": memory.flash.base,
-        "flash_size": LINK_ROOM,
-        "ram_base": memory.ram.base,
-        "ram_size": LINK_ROOM,
-        "ram_end": memory.ram.base + memory.ram.size,
-        "stack_size": board.firmware.stack_bytes,
-    }
     return [
         ARM_GCC,
-        *board.core.gcc_flags,
+        *core.gcc_flags,
         "-nostartfiles",
         "--specs=nano.specs",
-        *(f"-Wl,--defsym={name}=0x{value:x}" for name, value in symbols.items()),
         "-T",
         str(script),
         "-Wl,--gc-sections",

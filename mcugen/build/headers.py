@@ -1,4 +1,4 @@
-"""The generated headers of a firmware image: the protocol's messages, the board and its model."""
+"""What is generated for an image: the protocol's messages, board and model, linker script."""
 
 from collections.abc import Iterable
 from enum import IntEnum
@@ -131,24 +131,26 @@ def render_protocol_messages() -> str:
 
 def board_macros(board: Board) -> tuple[Macro, ...]:
     """The board's numbers as the firmware's C names them, in the order of the board file."""
-    settings = [(f"CLOCK_{name.upper()}", value) for name, value in board.clock.settings.items()]
-    tx_port, tx_pin = pin_numbers(board.uart.tx)
-    rx_port, rx_pin = pin_numbers(board.uart.rx)
     facts = [
         ("CLOCK_HZ", board.clock.hz),
         ("CLOCK_FALLBACK_HZ", board.clock.fallback_hz),
-        *settings,
+        *((f"CLOCK_{name.upper()}", value) for name, value in board.clock.settings.items()),
         ("FLASH_BASE", board.memory.flash.base),
         ("FLASH_WAIT_STATES", board.memory.flash.wait_states),
         ("UART_BASE", board.uart.base),
         ("UART_BAUD", board.uart.baud),
-        ("UART_TX_PORT", tx_port),
-        ("UART_TX_PIN", tx_pin),
-        ("UART_RX_PORT", rx_port),
-        ("UART_RX_PIN", rx_pin),
+        *_pin_macros("UART_TX", board.uart.tx),
+        *_pin_macros("UART_RX", board.uart.rx),
         *((f"UART_{name.upper()}", value) for name, value in board.uart.settings.items()),
     ]
     return tuple(Macro(name, value) for name, value in facts)
+
+
+def _pin_macros(prefix: str, pin: str | None) -> tuple[tuple[str, int], ...]:
+    if pin is None:
+        return ()
+    port, number = pin_numbers(pin)
+    return (f"{prefix}_PORT", port), (f"{prefix}_PIN", number)
 
 
 def _digest_rows(digest: bytes) -> Iterable[str]:
@@ -166,4 +168,11 @@ def render_target(board: Board, digest: str) -> str:
             macros=board_macros(board),
             digest_rows=tuple(_digest_rows(bytes.fromhex(digest))),
         )
+    )
+
+
+def render_linker_script(board: Board, room: int) -> str:
+    """The linker script for the board's memories, each declared to be `room` bytes long."""
+    return (
+        _environment().get_template("linker/cortex_m.ld.j2").render(board=board, room=f"{room:#x}")
     )

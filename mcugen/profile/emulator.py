@@ -88,7 +88,7 @@ class Emulator:
         # UC_MODE_MCLASS would silently select a Cortex-M33, whatever model is set.
         engine = self._unicorn.Uc(self._unicorn.UC_ARCH_ARM, self._unicorn.UC_MODE_THUMB)
         # Unicorn has no Cortex-M0+; its instruction set is the Cortex-M0's.
-        model = self.core.name.replace("m0plus", "m0").replace("-", "_").upper()
+        model = self.core.instruction_set.replace("m0plus", "m0").replace("-", "_").upper()
         engine.ctl_set_cpu_model(getattr(self._arm, f"UC_CPU_ARM_{model}"))
         return engine
 

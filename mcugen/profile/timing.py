@@ -135,6 +135,9 @@ TIMINGS: Mapping[str, Timing] = {
     "cortex-m33": _armv7m(
         "estimate: 100230 has no cycle table; Cortex-M4 costs", estimate=True, refill=2
     ),
+    "cortex-m55": _armv7m(
+        "estimate: 101051 has no cycle table; Cortex-M4 costs", estimate=True, refill=2
+    ),
 }
 
 

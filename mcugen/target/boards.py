@@ -15,8 +15,9 @@ from mcugen.errors import Fault, McugenError, fail
 from mcugen.resources import data_root
 from mcugen.target.cores import CORES, Core, core_named
 
-#: Identifiers that become file names and C macros.
+#: Identifiers that become file names and C macros; the names of boards are no macros.
 _NAME = r"^[a-z][a-z0-9_]*$"
+_BOARD_NAME = r"^[a-z][a-z0-9_-]*$"
 
 Name = Annotated[str, Field(pattern=_NAME)]
 Text = Annotated[str, Field(min_length=1)]
@@ -26,7 +27,17 @@ Settings = dict[Name, Annotated[int, Field(ge=0, lt=2**32)]]
 UsbId = Annotated[str, Field(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}$")]
 Names = Annotated[tuple[Text, ...], Field(strict=False)]
 
-Runner = Literal["openocd", "stlink", "pyocd", "stm32cubeprogrammer"]
+Runner = Literal[
+    "openocd",
+    "stlink",
+    "pyocd",
+    "stm32cubeprogrammer",
+    "probe_rs",
+    "jlink",
+    "picotool",
+    "uf2",
+    "stm32flash",
+]
 
 
 class _Record(BaseModel):
@@ -36,19 +47,23 @@ class _Record(BaseModel):
 class Identity(_Record):
     """What a person calls the board, and the `vendor:product` ids of its serial port on USB."""
 
-    name: Annotated[str, Field(pattern=_NAME, max_length=23)]
+    name: Annotated[str, Field(pattern=_BOARD_NAME, max_length=23)]
     title: Text
     usb: Annotated[tuple[UsbId, ...], Field(strict=False)] = ()
     source: Text
 
 
 class Mcu(_Record):
-    """The chip; `family` names the clock and pin set-up, firmware/mcu/FAMILY.c."""
+    """The chip; `family` names the clock and pin set-up, firmware/mcu/FAMILY.c.
+
+    `uf2_family` is its number in UF2 files, where its boot loader takes them.
+    """
 
     name: Text
     family: Name
     core: str
     fpu: bool
+    uf2_family: Address | None = None
     source: Text
 
     @field_validator("core")
@@ -64,7 +79,7 @@ class Clock(_Record):
 
     hz: Count
     fallback_hz: Count
-    settings: Settings
+    settings: Settings = {}
     source: Text
 
 
@@ -76,11 +91,16 @@ class Cache(_Record):
 
 
 class Flash(_Record):
-    """Program memory; wait states hold at `clock.hz`, none at the fallback clock."""
+    """Program memory; wait states hold at `clock.hz`, none at the fallback clock.
+
+    `boot_bytes` come before the vector table: firmware/startup/FAMILY_boot.c, and in the last four
+    the CRC-32 that the RP2040's boot ROM asks for.
+    """
 
     base: Address
     size: Count
-    wait_states: Annotated[int, Field(ge=0, le=63)]
+    boot_bytes: Annotated[int, Field(ge=0, le=4096, multiple_of=256)] = 0
+    wait_states: Annotated[int, Field(ge=0, le=1023)]
     prefetch: bool
     instruction_cache: Cache | None = None
     data_cache: Cache | None = None
@@ -88,7 +108,7 @@ class Flash(_Record):
 
 
 class Ram(_Record):
-    """The contiguous RAM that stack, firmware and model share."""
+    """One contiguous RAM."""
 
     base: Address
     size: Count
@@ -96,8 +116,22 @@ class Ram(_Record):
 
 
 class Memory(_Record):
+    """Stack, firmware and model share `ram`, unless stack and firmware lie in `fast`: RAM at the
+    core's own port, where the model's arena would not fit."""
+
     flash: Flash
     ram: Ram
+    fast: Ram | None = None
+
+    @property
+    def own(self) -> Ram:
+        """Where stack and variables of the firmware lie."""
+        return self.fast or self.ram
+
+    @property
+    def ram_size(self) -> int:
+        """Bytes of RAM in all."""
+        return self.ram.size + (self.fast.size if self.fast else 0)
 
 
 class Firmware(_Record):
@@ -108,14 +142,17 @@ class Firmware(_Record):
 
 
 class Uart(_Record):
-    """The serial port; `driver` names firmware/uart/DRIVER.c, settings reach it as UART_<NAME>."""
+    """The serial port; `driver` names firmware/uart/DRIVER.c, settings reach it as UART_<NAME>.
+
+    Without `tx` and `rx` its pins are fixed.
+    """
 
     driver: Name
     base: Address
-    tx: Text
-    rx: Text
+    tx: Text | None = None
+    rx: Text | None = None
     baud: Count
-    settings: Settings
+    settings: Settings = {}
     source: Text
 
     @field_validator("tx", "rx")
@@ -126,22 +163,79 @@ class Uart(_Record):
 
 
 class Qemu(_Record):
-    """The closest machine QEMU has; `serial` is the index of its serial port that is our UART."""
+    """The closest machine QEMU has; `serial` is the index of its serial port that is our UART,
+    `ram` its bytes of RAM where they are fewer than the board's."""
 
     machine: Text
     serial: Annotated[int, Field(ge=0, le=7)]
+    ram: Count | None = None
     note: Text
 
 
+class Chip(_Record):
+    """How a probe tells this chip from others: the word at `address`, under `mask`, is `value`."""
+
+    address: Address
+    mask: Address
+    value: Address
+    source: Text
+
+
 class OpenOcd(_Record):
-    config: Names
+    """Configuration files, the interface first; `unlock` erases a protected chip."""
+
+    config: Annotated[tuple[Text, ...], Field(strict=False, min_length=2)]
+    transport: Text | None = None
+    speed_khz: Count | None = None
+    unlock: Text | None = None
+
+
+class PyOcd(_Record):
+    target: Text
+
+
+class JLink(_Record):
+    device: Text
+
+
+class ProbeRs(_Record):
+    chip: Text
+
+
+class Drive(_Record):
+    """The drive that the board shows up as, and the kind of image it takes."""
+
+    label: Text
+    image: Literal["uf2", "bin", "hex"]
+
+
+class BootLoader(_Record):
+    """The serial boot loader in ROM: 8 data bits, even parity."""
+
+    baud: Count
 
 
 class Flashing(_Record):
-    """Programs that can write this board's flash, in order of preference."""
+    """Programs that can write this board's flash, in order of preference, and what each needs."""
 
-    runners: Annotated[tuple[Runner, ...], Field(strict=False)]
+    runners: Annotated[tuple[Runner, ...], Field(strict=False, min_length=1)]
+    chip: Chip | None = None
     openocd: OpenOcd | None = None
+    pyocd: PyOcd | None = None
+    jlink: JLink | None = None
+    probe_rs: ProbeRs | None = None
+    uf2: Drive | None = None
+    stm32flash: BootLoader | None = None
+
+    @model_validator(mode="after")
+    def _settings_are_there(self) -> "Flashing":
+        tables = type(self).model_fields.keys() - {"runners", "chip"}
+        for name in sorted(tables):
+            if (getattr(self, name) is not None) != (name in self.runners):
+                raise ValueError(
+                    f"'{name}' needs both a place in runners and a table [flash.{name}]"
+                )
+        return self
 
 
 class Board(_Record):
@@ -154,7 +248,8 @@ class Board(_Record):
     firmware: Firmware
     uart: Uart
     qemu: Qemu | None = None
-    flash: Flashing
+    #: None: it exists in the emulator only.
+    flash: Flashing | None = None
 
     @model_validator(mode="after")
     def _firmware_fits(self) -> "Board":
@@ -172,7 +267,9 @@ class Board(_Record):
 
     @property
     def ram_reserved(self) -> int:
-        """Bytes of RAM that stack and firmware keep."""
+        """Bytes of `memory.ram` that stack and firmware keep."""
+        if self.memory.fast is not None:
+            return 0
         return self.firmware.stack_bytes + self.firmware.static_bytes
 
     @property
@@ -181,16 +278,26 @@ class Board(_Record):
         return self.memory.ram.size - self.ram_reserved
 
 
+#: Pins as makers write them: port and number, the range of numbers.
+_PINS = (
+    (re.compile(r"P([A-K])(\d+)"), range(16)),  # STM32: PA2
+    (re.compile(r"P([01])\.(\d+)"), range(32)),  # nRF: P0.06
+    (re.compile(r"GP()(\d+)"), range(30)),  # RP2040: GP0
+)
+
+
 def pin_numbers(pin: str) -> tuple[int, int]:
-    """Port (A is 0) and number of a pin written the STM32 way: `PA2` is (0, 2).
+    """Port (A is 0) and number of a pin as its maker writes it: `PA2` is (0, 2), `P1.10` (1, 10).
 
     Raises:
-        ValueError: it is not written that way.
+        ValueError: it is not written in any of the known ways.
     """
-    match = re.fullmatch(r"P([A-K])(1[0-5]|[0-9])", pin)
-    if match is None:
-        raise ValueError(f"'{pin}' is no pin; want a port and a number, such as PA2")
-    return ord(match[1]) - ord("A"), int(match[2])
+    for pattern, numbers in _PINS:
+        match = pattern.fullmatch(pin)
+        if match is not None and int(match[2]) in numbers:
+            port = match[1] or "0"
+            return (int(port) if port.isdigit() else ord(port) - ord("A")), int(match[2])
+    raise ValueError(f"'{pin}' is no pin; want a port and a number, such as PA2, P0.06 or GP0")
 
 
 def boards_folder() -> Path:

@@ -46,7 +46,7 @@ def test_all_faults_of_a_file_come_together(tmp_path: Path) -> None:
     for old, new in (
         ('core = "cortex-m4"', 'core = "cortex-m9"'),
         ("fpu = true", 'fpu = "yes"'),
-        ("baud = 115_200", "baud = 115_200\nbuad = 9600"),
+        ('rx = "PA3"', 'rx = "PA3"\nbuad = 9600'),
         ('tx = "PA2"', 'tx = "A2"'),
         ("[qemu]", "[qmu]"),
         ("wait_states = 5", "wait_states = -5"),
@@ -77,6 +77,9 @@ def test_not_toml_and_wrong_name(tmp_path: Path) -> None:
 def test_pins() -> None:
     assert pin_numbers("PA2") == (0, 2)
     assert pin_numbers("PK15") == (10, 15)
-    for wrong in ("PA16", "A2", "PL1", "PA"):
+    assert pin_numbers("P0.06") == (0, 6)
+    assert pin_numbers("P1.31") == (1, 31)
+    assert pin_numbers("GP29") == (0, 29)
+    for wrong in ("PA16", "A2", "PL1", "PA", "P2.01", "P0.32", "P0", "GP30", "GP", "PA2 "):
         with pytest.raises(ValueError, match="is no pin"):
             pin_numbers(wrong)
