@@ -14,6 +14,7 @@ import numpy as np
 from mcugen.ir.ops import Conv2d, Linear, Threshold
 from mcugen.ir.program import Const, Node, Program, constant
 from mcugen.ir.types import Int, Planes, spanning
+from mcugen.passes.retype import retyped
 
 
 def absorb_direction(program: Program) -> Program:
@@ -41,7 +42,7 @@ def _absorb(program: Program, node: Node) -> Program:
         {weights.name: _negated(weights, signs), rising.name: rising}.get(const.name, const)
         for const in program.consts
     )
-    return _retyped(replace(program, consts=consts), producer)
+    return retyped(replace(program, consts=consts))
 
 
 def _negated(weights: Const, signs: np.ndarray) -> Const:
@@ -52,17 +53,3 @@ def _negated(weights: Const, signs: np.ndarray) -> Const:
     data = weights.data * signs.reshape(-1, *[1] * (weights.data.ndim - 1))
     element: Int = spanning(int(data.min()), int(data.max()))
     return constant(weights.name[1:], data, element)
-
-
-def _retyped(program: Program, producer: Node) -> Program:
-    """The interval of the accumulator follows its weights; later types do not depend on it."""
-    result = replace(producer.result, type=producer.op.infer(program.env))
-    nodes = tuple(Node(result, n.op) if n is producer else n for n in program.nodes)
-    program = replace(program, nodes=nodes)
-    retyped = tuple(
-        Node(replace(n.result, type=n.op.infer(program.env)), n.op)
-        if result.name in n.op.operands
-        else n
-        for n in program.nodes
-    )
-    return replace(program, nodes=retyped)

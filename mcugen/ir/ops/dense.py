@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from mcugen.ir.ops.base import Env, Op, Ref, operand, positive, refuse
-from mcugen.ir.ops.intervals import dense_interval
+from mcugen.ir.ops.intervals import Products, dense_interval
 from mcugen.ir.ops.windows import Windowed
 from mcugen.ir.types import INT32_MAX, Planes, TensorType
 
@@ -46,7 +46,6 @@ class Conv2d(Windowed):
 
     def infer(self, env: Env) -> TensorType:
         x, w = env.type(self.x), env.type(self.w)
-        data = weights(self, env, self.w, x)
         positive(self, groups=self.groups)
         if len(w.shape) != 4:
             raise refuse(self, f"weights must be [O,kh,kw,I], got {list(w.shape)}")
@@ -57,10 +56,14 @@ class Conv2d(Windowed):
                 self,
                 f"weights {list(w.shape)} in {self.groups} groups do not fit {x.channels} channels",
             )
-        rows = data.reshape(out, kh * kw, depth)
-        inside = self.inside(x, (kh, kw))
-        element = dense_interval(self, x.element, self.x_zero, rows, inside)
+        element = dense_interval(self, self.products(env))
         return TensorType((x.shape[0], height, width, out), element)
+
+    def products(self, env: Env) -> Products:
+        """What is multiplied and summed; the weights must fit the input."""
+        x, (out, kh, kw, depth) = env.type(self.x), env.type(self.w).shape
+        rows = weights(self, env, self.w, x).reshape(out, kh * kw, depth)
+        return Products(x.element, self.x_zero, rows, self.inside(x, (kh, kw)))
 
     def macs(self, env: Env) -> int:
         result, w = self.infer(env), env.type(self.w)
@@ -78,13 +81,15 @@ class Linear(Op):
 
     def infer(self, env: Env) -> TensorType:
         x, w = env.type(self.x), env.type(self.w)
-        data = weights(self, env, self.w, x)
         if len(w.shape) != 2 or w.shape[1] != x.size // x.shape[0]:
             raise refuse(self, f"weights {list(w.shape)} do not fit the input {list(x.shape)}")
-        element = dense_interval(
-            self, x.element, self.x_zero, data[:, None], np.ones((1, 1), dtype=bool)
-        )
-        return TensorType((x.shape[0], w.shape[0]), element)
+        return TensorType((x.shape[0], w.shape[0]), dense_interval(self, self.products(env)))
+
+    def products(self, env: Env) -> Products:
+        """What is multiplied and summed; the weights must fit the input."""
+        x = env.type(self.x)
+        rows = weights(self, env, self.w, x)[:, None]
+        return Products(x.element, self.x_zero, rows, np.ones((1, 1), dtype=bool))
 
     def macs(self, env: Env) -> int:
         return env.type(self.w).size

@@ -1,5 +1,7 @@
 """Interval rules: what accumulators can reach, in any order of accumulation."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mcugen.ir.ops.base import Op, refuse
@@ -41,11 +43,36 @@ def accumulate(op: Op, lowest: np.ndarray, highest: np.ndarray, present: np.ndar
     return accumulator(int(sums[0].min()), int(sums[1].max()))
 
 
-def dense_interval(op: Op, x: Element, zero: int, rows: np.ndarray, present: np.ndarray) -> Int:
-    """Accumulator of weights `rows` [outputs, taps, inputs] on elements of `x` minus `zero`."""
-    low, high = interval(x, zero)
-    ends = np.stack([rows * low, rows * high])
-    return accumulate(op, ends.min(axis=0), ends.max(axis=0), present)
+@dataclass(frozen=True, eq=False)
+class Products:
+    """What a dense op multiplies and sums."""
+
+    x: Element
+    zero: int
+    rows: np.ndarray
+    """Weights int64 [outputs, taps, inputs]."""
+    present: np.ndarray
+    """Sets of taps that occur together in one sum, bool [sets, taps]."""
+
+    @property
+    def ends(self) -> tuple[np.ndarray, np.ndarray]:
+        """Least and greatest value of each product, [outputs, taps, inputs]."""
+        low, high = interval(self.x, self.zero)
+        both = np.stack([self.rows * low, self.rows * high])
+        return both.min(axis=0), both.max(axis=0)
+
+    @property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Least and greatest sum of each output, int64 [outputs]."""
+        lowest, highest = self.ends
+        low = lowest.sum(axis=2) @ self.present.T
+        high = highest.sum(axis=2) @ self.present.T
+        return low.min(axis=1), high.max(axis=1)
+
+
+def dense_interval(op: Op, products: Products) -> Int:
+    """The accumulator of a dense op."""
+    return accumulate(op, *products.ends, products.present)
 
 
 def widened(element: Int, lo: int, hi: int) -> Int:

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from mcugen.ir.ops.base import Env, Op, Ref, operand, positive, refuse
-from mcugen.ir.ops.intervals import dense_interval
+from mcugen.ir.ops.intervals import Products, dense_interval
 from mcugen.ir.types import Planes, TensorType
 
 
@@ -87,7 +87,7 @@ class SumPool(Windowed):
         height, width = self.output_extent(x, self.window)
         ones = np.ones((1, math.prod(self.window), 1), dtype=np.int64)
         inside = self.inside(x, self.window)
-        element = dense_interval(self, x.integer, self.x_zero, ones, inside)
+        element = dense_interval(self, Products(x.integer, self.x_zero, ones, inside))
         return TensorType((x.shape[0], height, width, x.channels), element)
 
 
