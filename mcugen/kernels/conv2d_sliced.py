@@ -54,13 +54,13 @@ class Context:
     sliced: Sliced
     rows: Axis
     columns: Axis
-    case_at_start: bool
-    """Where counters start depends on the case of the window."""
-    case_at_end: bool
-    """What they mean does."""
+    cases: bool
+    """Windows differ in their taps inside the image."""
     spans: tuple[Span, ...]
     strip: int
     """Output rows whose counters lie in memory together."""
+    strip_eights: int
+    """Eights of words that those take."""
     table_words: int
     plane_words: int
     pixel_words: int
@@ -112,11 +112,10 @@ def build(step: Step, core: Core) -> Recipe:
     _, height, width, _ = step.accumulator.shape
     cases = _cases(step)
     made = layer_of(step, cases, may_share=True)
-    in_start = made.sliced.direct and not made.sliced.limits
     spans, routines = _spans(depth, made.sliced.planes)
     strip = _strip(height, width * made.sliced.counter_words)
     table_words = max(span.groups for span in spans) * GROUP_WORDS
-    scratch = table_words + made.sliced.lane_words + strip * width * made.sliced.counter_words
+    eights = -(-strip * width * made.sliced.counter_words // 8)
     top, _, left, _ = op.padding
     _, in_rows, in_columns, _ = source.type.shape
     return Recipe(
@@ -124,10 +123,10 @@ def build(step: Step, core: Core) -> Recipe:
             sliced=made.sliced,
             rows=Axis(kh, in_rows, height, op.stride[0], op.dilation[0], top),
             columns=Axis(kw, in_columns, width, op.stride[1], op.dilation[1], left),
-            case_at_start=cases.count > 1 and in_start,
-            case_at_end=cases.count > 1 and not in_start,
+            cases=cases.count > 1,
             spans=spans,
             strip=strip,
+            strip_eights=eights,
             table_words=table_words,
             plane_words=words(depth),
             pixel_words=source.storage.pixel_units,
@@ -136,7 +135,7 @@ def build(step: Step, core: Core) -> Recipe:
         constants=(_packed(made.bits), *made.constants, *window_constants(cases)),
         overlaps=(None,),
         epilogue=made.epilogue,
-        scratch_bytes=4 * scratch,
+        scratch_bytes=4 * (table_words + made.sliced.lane_words + 8 * eights),
         helpers=made.helpers | {"tabulate"},
         routines=routines,
     )

@@ -21,7 +21,7 @@ from mcugen.kernels.taps import whole
 from mcugen.target.cores import Core
 
 #: Words of input that one run of the network may take, and what it takes besides, in words.
-MOST_WORDS = 6
+MOST_WORDS = 8
 _OVERHEAD_WORDS = 0.3
 
 
@@ -77,7 +77,7 @@ def build(step: Step, core: Core) -> Recipe:
     runs = -(-pixels * plane_words // tile)
     routine = prefixed_counts(tile * WORD_BITS, made.sliced.planes)
     sliced = made.sliced
-    scratch = sliced.counter_words + sliced.lane_words + step.planes_in * runs * tile
+    scratch = 8 * sliced.counter_eights + sliced.lane_words + step.planes_in * runs * tile
     return Recipe(
         context=Context(
             sliced=sliced,

@@ -33,6 +33,8 @@ class Term:
     factor: str
     plane: int
     """The plane of weights whose basis multiplies the sum."""
+    keep: bool
+    """The sum has terms before this one."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +57,17 @@ class Sliced:
     sums: int
     """Sums for each output."""
     start_by_channel: bool
+    initial: bool
+    """Counters start where a table says, else at zero."""
     limits: int
     """Thresholds that are compared plane by plane."""
     outputs: tuple[int, ...]
     """Where the word of each plane of an output pixel lies; empty for numbers."""
 
     @property
-    def direct(self) -> bool:
-        """Counts stay in their planes."""
-        return not self.terms
+    def counter_eights(self) -> int:
+        """Eights of words that one pixel's counters take."""
+        return -(-self.counter_words // 8)
 
     @property
     def lane_words(self) -> int:
@@ -118,6 +122,7 @@ def layer_of(step: Step, cases: Cases, *, may_share: bool) -> Layer:
         plain=plain,
         sums=0 if passed else counts.basis.shape[1],
         start_by_channel=not passed and constants[0].values.shape[-1] > 1,
+        initial=passed == 1,
         limits=passed if passed > 1 else 0,
         outputs=tuple(plane * words(channels) for plane in range(stored)),
     )
@@ -126,8 +131,14 @@ def layer_of(step: Step, cases: Cases, *, may_share: bool) -> Layer:
         bits=(codes * direction(step) if passed else codes) < 0,
         constants=constants,
         epilogue=None if passed else epilogue_of(step),
-        helpers=frozenset(() if passed == 1 else {"reached"} if passed else {"unslice"}),
+        helpers=_helpers(passed),
     )
+
+
+def _helpers(passed: int) -> frozenset[str]:
+    if passed == 1:
+        return frozenset()
+    return frozenset({"clear"} if passed else {"clear", "unslice"})
 
 
 def _places(counts: Counts, planes: int) -> tuple[tuple[int, ...], ...]:
@@ -140,11 +151,11 @@ def _places(counts: Counts, planes: int) -> tuple[tuple[int, ...], ...]:
 
 def _terms(counts: Counts, places: tuple[tuple[int, ...], ...]) -> tuple[Term, ...]:
     if counts.shared:
-        return (Term(0, f"{2 * counts.factors[0]}u", 0),)
+        return (Term(0, f"{2 * counts.factors[0]}u", 0, keep=False),)
     return tuple(
-        Term(place, f"{2 * factor}u", plane)
+        Term(place, f"{2 * factor}u", plane, keep=index > 0)
         for plane, row in enumerate(places)
-        for place, factor in zip(row, counts.factors, strict=True)
+        for index, (place, factor) in enumerate(zip(row, counts.factors, strict=True))
     )
 
 
@@ -158,12 +169,12 @@ def _constants(step: Step, counts: Counts, cases: Cases, *, plain: bool) -> tupl
         return (start,) if plain else (start, basis)
     missing = 2**bits - bounds(step, counts, cases)
     spread = missing[..., None] >> np.arange(bits + 1) & 1
-    # Case, block, threshold, plane; the lanes are outputs.
-    packed = np.moveaxis(lanes(np.moveaxis(spread, 1, -1)), -1, 1)
+    # Case, block, plane, threshold; the lanes are outputs.
+    packed = lanes(np.moveaxis(spread, 1, -1)).transpose(0, 3, 2, 1)
     if passed == 1:
         layout = "[case of window][32 outputs][plane]: 2^m - least count that passes"
-        return (bit_words("initial", packed[:, :, 0], "table", layout),)
-    layout = "[case of window][32 outputs][threshold][plane]: 2^m - least count that passes"
+        return (bit_words("initial", packed[..., 0], "table", layout),)
+    layout = "[case of window][32 outputs][plane][threshold]: 2^m - least count that passes"
     return (bit_words("limits", packed, "table", layout),)
 
 

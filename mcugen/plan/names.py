@@ -15,7 +15,8 @@ MOST_COMMENT = 96
 #: Functions, types and helpers of every model, without their prefix.
 RESERVED = frozenset(
     {"init", "reset", "input", "output", "run", "layer_name", "layer_names", "t", "s", "status"}
-    | {"popcount", "tap_begin", "tap_end", "product", "prefix", "reached", "tabulate", "unslice"}
+    | {"popcount", "tap_begin", "tap_end", "product", "clear", "prefix"}
+    | {"rows", "tabulate", "unslice"}
 )
 
 #: `NAME_t` would be a type of the standard library.

@@ -134,7 +134,8 @@ def run_several_sanitized(
             render("host/main.c.j2", models=[item.manifest for item in sources])
         )
         program = work / "program"
-        _compile(sources, work, program, ["-O1", "-g", *SANITIZERS], ["main.c"])
+        # Lines for reports; following variables would take minutes in long straight-line code.
+        _compile(sources, work, program, ["-O1", "-g1", *SANITIZERS], ["main.c"])
         arguments: list[str] = []
         for index, (source, samples) in enumerate(zip(sources, inputs, strict=True)):
             memory = encode_input(source.manifest.input, samples)
