@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from elftools.elf.constants import SH_FLAGS
+from elftools.elf.elffile import ELFFile
+
 from mcugen import tools
 from mcugen.errors import fail
 from mcugen.interrupts import scratch_folder
 from mcugen.run.device import Device, Timing
-from mcugen.target.boards import Board, Qemu
+from mcugen.target.boards import Board, Qemu, Ram, all_boards
 
 PROGRAM = "qemu-system-arm"
 
@@ -73,18 +76,17 @@ def open_qemu(board: Board, elf: Path, timing: Timing | None = None) -> Iterator
     """The image `elf` running in the QEMU machine closest to `board`; stopped at the end.
 
     Raises:
-        McugenError: QEMU is missing or does not start, it has no machine for this board, or the
-            image does not answer.
+        McugenError: QEMU is missing or does not start, it has no machine for this board or one with
+            too little RAM for this image, or the image does not answer.
     """
     if board.qemu is None:
-        raise fail(
-            "run", f"QEMU has no machine for '{board.name}'", help="run on the board: --port"
-        )
+        raise fail("run", f"QEMU has no machine for '{board.name}'", help=_instead(board))
     if not elf.is_file():
         raise fail(
             "run", f"no image '{elf}'", help=f"mcugen build DIR --board {board.name} makes it"
         )
     tools.require(PROGRAM)
+    _check_ram(board.qemu, elf, board.memory.ram)
     with scratch_folder() as folder:
         line, log = folder / "line", folder / "log"
         with socket.socket(socket.AF_UNIX) as listener:
@@ -98,6 +100,36 @@ def open_qemu(board: Board, elf: Path, timing: Timing | None = None) -> Iterator
                     yield device
             finally:
                 _stop(process)
+
+
+def _instead(board: Board) -> str:
+    """The board itself, and the emulated boards that run the same model on the same core."""
+    others = [item.name for item in all_boards() if item.core == board.core and item.qemu]
+    build = f", or build for one with its core that QEMU has: {', '.join(others)}"
+    return f"run on the board: --port{build if others else ''}"
+
+
+def _check_ram(machine: Qemu, elf: Path, ram: Ram) -> None:
+    """Refuse an image that would fault for a reason that the board does not give.
+
+    Raises:
+        McugenError: the image takes more of `ram` than the machine has.
+    """
+    if machine.ram is None:
+        return
+    with elf.open("rb") as stream:
+        ends = [
+            item["sh_addr"] + item["sh_size"] - ram.base
+            for item in ELFFile(stream).iter_sections()
+            if item["sh_flags"] & SH_FLAGS.SHF_ALLOC and item["sh_addr"] >= ram.base
+        ]
+    if max(ends, default=0) > machine.ram:
+        raise fail(
+            "run",
+            f"the image needs {max(ends):,} B of RAM, QEMU's {machine.machine} has "
+            f"{machine.ram:,} B",
+            help="run on the board: --port",
+        )
 
 
 def _listen(listener: socket.socket, line: Path) -> None:

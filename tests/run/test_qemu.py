@@ -20,7 +20,8 @@ from mcugen.run.device import Device, Line, Timing
 from mcugen.run.protocol import ClockSource, CycleSource
 from mcugen.run.qemu import open_qemu, qemu_argv
 from mcugen.run.target import run_on
-from mcugen.target.boards import Qemu
+from mcugen.target.boards import Qemu, all_boards, load_board
+from tests.build.images import image_for
 from tests.build.tiny_model import expected_outputs, random_inputs
 from tests.run.conftest import Tiny
 from tests.run.lines import ChangedLine, noise
@@ -46,6 +47,23 @@ def test_fifty_samples(tiny: Tiny) -> None:
     assert (run.cycle_source, run.cycles, run.layer_cycles) == ("emulated", None, None)
     assert len(layers) == 2
     assert all(cycles > 0 for cycles in layers)
+
+
+@pytest.mark.parametrize("name", [board.name for board in all_boards() if board.qemu])
+def test_every_board_with_a_machine(name: str) -> None:
+    image = image_for(name)
+    inputs = random_inputs(3)
+    with open_qemu(image.board, image.report.elf) as device:
+        run = run_on(device, image.manifest, inputs)
+        layers = device.layer_cycles()
+        device.reset()
+        again = device.run(inputs[0].tobytes())
+    np.testing.assert_array_equal(run.outputs, expected_outputs(inputs))
+    assert run.identity.board == name
+    assert run.identity.clock_hz in (image.board.clock.hz, image.board.clock.fallback_hz)
+    assert run.stack_bytes <= image.report.stack.bytes
+    assert all(cycles > 0 for cycles in layers)
+    assert again.output == run.outputs[0].tobytes()
 
 
 def test_clock_falls_back_and_says_so(tiny: Tiny) -> None:
@@ -244,6 +262,31 @@ def test_no_machine_and_no_image(tiny: Tiny, tmp_path: Path) -> None:
     with (
         pytest.raises(McugenError, match=r"no image .*\n  help: mcugen build DIR --board"),
         open_qemu(tiny.board, tmp_path / "firmware.elf"),
+    ):
+        pass
+
+
+def test_another_board_with_the_core_is_named(tmp_path: Path) -> None:
+    with (
+        pytest.raises(McugenError, match=r"help: .*--port, or build for .* has: mps2-an500$"),
+        open_qemu(load_board("stm32f746"), tmp_path / "firmware.elf"),
+    ):
+        pass
+    with (  # QEMU has no machine with a Cortex-M0+
+        pytest.raises(McugenError, match=r"help: run on the board: --port$"),
+        open_qemu(load_board("rp2040"), tmp_path / "firmware.elf"),
+    ):
+        pass
+
+
+def test_machine_with_less_ram_than_the_board() -> None:
+    image = image_for("stm32f103")
+    assert image.board.qemu is not None
+    small = image.board.qemu.model_copy(update={"ram": 2_560})
+    board = image.board.model_copy(update={"qemu": small})
+    with (
+        pytest.raises(McugenError, match=r"B of RAM, QEMU's stm32vldiscovery has 2,560 B"),
+        open_qemu(board, image.report.elf),
     ):
         pass
 
