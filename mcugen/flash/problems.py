@@ -8,7 +8,7 @@ _PLUG_IN = "connect the board with a USB cable that carries data"
 _BOOTSEL = "hold the BOOTSEL button while you connect the board"
 
 #: Problem → what is wrong, what to do. {board}, {tool}, {chip} and {size} are filled in.
-_WORDS = {
+WORDS = {
     Problem.NO_PROBE: ("{tool} finds no probe for {board}", _PLUG_IN),
     Problem.SEVERAL_PROBES: (
         "{tool} finds several probes",
@@ -57,9 +57,11 @@ _WORDS = {
 }
 
 
-def problem(what: Problem, tool: Tool, job: Job, at: str, got: str) -> McugenError:
+def problem(
+    what: Problem, tool: Tool, job: Job, *, at: str, got: str, want: str | None = None
+) -> McugenError:
     """The error for `what`; `at` is the command line and `got` the tool's own words."""
-    sentence, help_ = _WORDS[what]
+    sentence, help_ = WORDS[what]
     names = {
         "board": job.board.name,
         "tool": tool.name,
@@ -72,7 +74,8 @@ def problem(what: Problem, tool: Tool, job: Job, at: str, got: str) -> McugenErr
         help_ = f"pyocd pack install {job.settings.pyocd.target if job.settings.pyocd else ''}"
     if what is Problem.NO_PROBE:
         help_ = no_probe_help(job.board)
-    return fail("flash", sentence.format(**names), at=at, got=got, help=help_.format(**names))
+    what_ = sentence.format(**names)
+    return fail("flash", what_, at=at, got=got, want=want, help=help_.format(**names))
 
 
 def no_probe_help(board: Board) -> str:

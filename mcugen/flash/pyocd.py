@@ -62,7 +62,7 @@ TOOL = Tool(
     unlock=_unlock,
     signs=(
         Sign(r"udev rule|[Aa]ccess denied|insufficient permissions", Problem.NO_PERMISSION),
-        Sign(r"No connected debug probes|No target device available", Problem.NO_PROBE),
+        Sign(r"No connected debug probe|No target device available", Problem.NO_PROBE),
         Sign(r"No available debug probes.*", Problem.NO_PROBE),
         Sign(r"Resource busy|already open|in use", Problem.BUSY),
         Sign(r"Target type \S+ not recognized", Problem.UNKNOWN_CHIP),

@@ -58,8 +58,8 @@ class Writer:
         step = self.tool.chip(self.job)
         found = int(self.run(step, ASK_S)[1], 16) & wanted.mask
         if found != wanted.value:
-            got = f"{found:#x} at {wanted.address:#010x}, want {wanted.value:#x}"
-            raise self._error(Problem.WRONG_CHIP, step, got)
+            got = f"{found:#x} at {wanted.address:#010x}"
+            raise self._error(Problem.WRONG_CHIP, step, got, f"{wanted.value:#x}")
         return found
 
     def write(self, image_bytes: int) -> None:
@@ -75,8 +75,8 @@ class Writer:
             what, _ = diagnosis(self.tool.signs, complaint)
             raise self._error(what, step, complaint)
 
-    def _error(self, what: Problem, step: Step, got: str) -> McugenError:
-        return problem(what, self.tool, self.job, str(step), got)
+    def _error(self, what: Problem, step: Step, got: str, want: str | None = None) -> McugenError:
+        return problem(what, self.tool, self.job, at=str(step), got=got, want=want)
 
 
 def diagnosis(signs: Sequence[Sign], text: str) -> tuple[Problem, str]:
