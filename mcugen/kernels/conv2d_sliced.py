@@ -86,22 +86,23 @@ def _cases(step: Step) -> Cases:
 
 def cost(step: Step, core: Core) -> int:
     """Measured on Cortex-M4 and M0+: tables, runs of the network, and what makes outputs."""
-    op = step.op
-    assert isinstance(op, ops.Conv2d)
     small = core.architecture == "armv6-m"
-    _, kh, kw, depth = step.env.type(op.w).shape
+    depth = step.inputs[0].type.channels
     _, height, width, channels = step.accumulator.shape
-    counts = counts_of(step, may_share=True)
-    pairs, planes = counts.shifts.size, counts.most.bit_length() + 1
-    kept = planes if counts.shared else planes * pairs
-    strips = -(-height // _strip(height, width * kept))
-    taps, tiles = kh * kw, _tiles(depth)
+    counts, cases = counts_of(step, may_share=True), _cases(step)
+    planes, terms = counts.most.bit_length() + 1, 1 if counts.shared else counts.shifts.size
+    rows, columns = cases.rows, cases.columns
+    taps, calls = len(rows.ranges) * len(columns.ranges), rows.visits * len(columns.ranges)
+    strips = -(-height // _strip(height, width * planes * terms))
+    tiles = _tiles(depth)
     tables = taps * len(counts.shifts) * strips * sum(len(groups(tile)) for tile in tiles)
-    run = sum(tile * (8 if small else 5) + planes * 6 + 20 for tile in tiles)
-    runs = taps * (height * width * run + height * len(tiles) * 60) * pairs
+    run = sum(tile * (8 if small else 5) + planes * 6 + 10 for tile in tiles)
+    runs = (rows.visits * columns.visits * run + calls * len(tiles) * 50) * counts.shifts.size
     passed = thresholds(step, counts)
-    finish = passed * planes * 12 + 60 if passed else 32 * (40 + 20 * (kept // planes))
-    return words(channels) * (tables * (80 if small else 50) + runs + height * width * finish)
+    finish = passed * planes * 7 + 60 if passed else 32 * (25 + 15 * terms)
+    if small:
+        tables, finish = tables * 3 // 2, finish * 3 // 2
+    return words(channels) * (tables * 42 + runs + height * width * finish)
 
 
 def build(step: Step, core: Core) -> Recipe:
@@ -137,6 +138,7 @@ def build(step: Step, core: Core) -> Recipe:
         epilogue=made.epilogue,
         scratch_bytes=4 * (table_words + made.sliced.lane_words + 8 * eights),
         helpers=made.helpers | {"tabulate"},
+        code_bytes=900 + sum(routine.code_bytes for routine in routines),
         routines=routines,
     )
 

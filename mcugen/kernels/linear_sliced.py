@@ -53,9 +53,9 @@ def cost(step: Step, core: Core) -> int:
     planes = (source * WORD_BITS).bit_length() + 1
     counts = counts_of(step, may_share=False)
     pairs = counts.shifts.size
-    run = tile * WORD_BITS * (11 if small else 7) + planes * 6 + 20
+    run = tile * WORD_BITS * (10 if small else 7) + planes * 6 + 20
     passed = thresholds(step, counts)
-    finish = passed * planes * 12 + 60 if passed else 32 * (40 + 20 * pairs)
+    finish = passed * planes * 7 + 60 if passed else 32 * (25 + 15 * pairs)
     block = pairs * (-(-source // tile) * run + 60) + finish
     return words(step.accumulator.channels) * block + 20 * source * step.planes_in
 
@@ -94,6 +94,7 @@ def build(step: Step, core: Core) -> Recipe:
         epilogue=made.epilogue,
         scratch_bytes=4 * scratch,
         helpers=made.helpers | {"prefix"},
+        code_bytes=700 + routine.code_bytes,
         routines=(routine,),
     )
 

@@ -24,6 +24,11 @@ class AxisCases:
     def count(self) -> int:
         return len(self.inside)
 
+    @property
+    def visits(self) -> int:
+        """Pairs of a tap and an output position at which it is inside."""
+        return int((self.ranges[:, 1] - self.ranges[:, 0]).sum())
+
 
 @dataclass(frozen=True, eq=False)
 class Cases:

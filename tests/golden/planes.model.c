@@ -100,14 +100,22 @@ PLANES_LAYER_FUNCTION void planes_threshold(const int8_t *in, uint32_t *out)
 /*
  * conv
  * conv2d + threshold, 3x3x2 planes<1> -> 2x2x3 planes<1>
- * 96 MACs, kernel conv2d_planes
+ * 96 MACs, kernel conv2d_levels
  * in at arena+4 (36 B)
  * out at arena+0 (16 B); the output runs over the input, which is read before it is written
  */
-/* conv: [output][plane][row][column][32 inputs] */
-static const uint32_t planes_conv_weights[12] MODEL_WEIGHTS_SECTION = {
-    0x00000003u, 0x00000001u, 0x00000000u, 0x00000000u, 0x00000002u, 0x00000003u, 0x00000003u,
-    0x00000003u, 0x00000003u, 0x00000003u, 0x00000002u, 0x00000001u,
+/* conv: [block of outputs][start, then pairs of inputs][4 outputs]: pairs of int16 */
+static const uint32_t planes_conv_weights[68] MODEL_WEIGHTS_SECTION = {
+    0x00000002u, 0xFFFFFFFAu, 0xFFFFFFFCu, 0x00000000u, 0x00000001u, 0x0000FFFFu, 0x00000001u,
+    0x00000000u, 0x00000001u, 0x00000001u, 0x00000001u, 0x00000000u, 0x00000000u, 0x00000000u,
+    0x00000000u, 0x00000000u, 0x00000000u, 0x00000000u, 0x00000000u, 0x00000000u, 0x00000001u,
+    0x00000001u, 0x00000001u, 0x00000000u, 0x0000FFFFu, 0x00000001u, 0x00000001u, 0x00000000u,
+    0x00000000u, 0x00000000u, 0x00000000u, 0x00000000u, 0x00000000u, 0x00000000u, 0x00000000u,
+    0x00000000u, 0x0000FFFFu, 0x00000001u, 0x0000FFFFu, 0x00000000u, 0x0000FFFFu, 0x00000001u,
+    0x00000001u, 0x00000000u, 0x00000000u, 0x00000000u, 0x00000000u, 0x00000000u, 0x00000000u,
+    0x00000000u, 0x00000000u, 0x00000000u, 0x0000FFFFu, 0x00000001u, 0x00000001u, 0x00000000u,
+    0x0000FFFFu, 0x00000001u, 0x0000FFFFu, 0x00000000u, 0x00000000u, 0x00000000u, 0x00000000u,
+    0x00000000u, 0x00000000u, 0x00000000u, 0x00000000u, 0x00000000u,
 };
 
 static inline uint32_t planes_conv_epilogue(int32_t acc, uint32_t channel)
@@ -119,34 +127,299 @@ static inline uint32_t planes_conv_epilogue(int32_t acc, uint32_t channel)
     return (uint32_t)(passed);
 }
 
-PLANES_LAYER_FUNCTION void planes_conv(const uint32_t *in, uint32_t *out)
+/* Sums of products of pairs of int16, [output][pixel], modulo 2^32; a block of outputs begins with what
+ * is added to its sums. */
+#undef PLANES_SUMS_ASSEMBLY
+#ifndef MODEL_PORTABLE
+#ifdef __ARM_FEATURE_DSP
+#define PLANES_SUMS_ASSEMBLY
+#endif
+#endif
+#ifdef PLANES_SUMS_ASSEMBLY
+void planes_conv_sums(int32_t *sums, const uint32_t *x, const uint32_t *runs, const uint32_t *weights);
+__extension__ __asm__(
+    ".pushsection .text.planes_conv_sums, \"ax\", %progbits\n"
+    ".syntax unified\n"
+    ".thumb\n"
+    ".balign 4\n"
+    ".global planes_conv_sums\n"
+    ".hidden planes_conv_sums\n"
+    ".type planes_conv_sums, %function\n"
+    ".thumb_func\n"
+    "planes_conv_sums:\n"
+    "push {r4-r11, lr}\n"
+    "ldr r6, =1\n"
+    "ldr r7, =8\n"
+    "add r7, r2\n"
+    "sub sp, #28\n"
+    "strd r0, r1, [sp]\n"
+    "strd r2, r6, [sp, #8]\n"
+    "str r7, [sp, #24]\n"
+    "mov r1, r3\n"
+    "1:\n"
+    "ldr r2, [sp, #8]\n"
+    "ldm r1!, {r4, r6, r8, r10}\n"
+    "mov r5, r4\n"
+    "mov r7, r6\n"
+    "mov r9, r8\n"
+    "mov r11, r10\n"
+    "2:\n"
+    "ldr r3, [sp, #4]\n"
+    "ldr r0, [r2], #4\n"
+    "ldr r12, =32\n"
+    "add r0, r3, r0, lsl #2\n"
+    "add r12, r0, r12\n"
+    "str r2, [sp, #20]\n"
+    "str r12, [sp, #16]\n"
+    "3:\n"
+    "ldr r3, [r0, #16]\n"
+    "ldr r2, [r0], #4\n"
+    "ldr r12, [r1], #4\n"
+    "ldr lr, [r1], #4\n"
+    "smlad r4, r12, r2, r4\n"
+    "smlad r5, r12, r3, r5\n"
+    "smlad r6, lr, r2, r6\n"
+    "smlad r7, lr, r3, r7\n"
+    "ldr r12, [r1], #4\n"
+    "ldr lr, [r1], #4\n"
+    "smlad r8, r12, r2, r8\n"
+    "smlad r9, r12, r3, r9\n"
+    "smlad r10, lr, r2, r10\n"
+    "smlad r11, lr, r3, r11\n"
+
+    "ldr r3, [r0, #16]\n"
+    "ldr r2, [r0], #4\n"
+    "ldr r12, [r1], #4\n"
+    "ldr lr, [r1], #4\n"
+    "smlad r4, r12, r2, r4\n"
+    "smlad r5, r12, r3, r5\n"
+    "smlad r6, lr, r2, r6\n"
+    "smlad r7, lr, r3, r7\n"
+    "ldr r12, [r1], #4\n"
+    "ldr lr, [r1], #4\n"
+    "smlad r8, r12, r2, r8\n"
+    "smlad r9, r12, r3, r9\n"
+    "smlad r10, lr, r2, r10\n"
+    "smlad r11, lr, r3, r11\n"
+
+    "ldr r3, [r0, #16]\n"
+    "ldr r2, [r0], #4\n"
+    "ldr r12, [r1], #4\n"
+    "ldr lr, [r1], #4\n"
+    "smlad r4, r12, r2, r4\n"
+    "smlad r5, r12, r3, r5\n"
+    "smlad r6, lr, r2, r6\n"
+    "smlad r7, lr, r3, r7\n"
+    "ldr r12, [r1], #4\n"
+    "ldr lr, [r1], #4\n"
+    "smlad r8, r12, r2, r8\n"
+    "smlad r9, r12, r3, r9\n"
+    "smlad r10, lr, r2, r10\n"
+    "smlad r11, lr, r3, r11\n"
+
+    "ldr r3, [r0, #16]\n"
+    "ldr r2, [r0], #4\n"
+    "ldr r12, [r1], #4\n"
+    "ldr lr, [r1], #4\n"
+    "smlad r4, r12, r2, r4\n"
+    "smlad r5, r12, r3, r5\n"
+    "smlad r6, lr, r2, r6\n"
+    "smlad r7, lr, r3, r7\n"
+    "ldr r12, [r1], #4\n"
+    "ldr lr, [r1], #4\n"
+    "smlad r8, r12, r2, r8\n"
+    "smlad r9, r12, r3, r9\n"
+    "smlad r10, lr, r2, r10\n"
+    "smlad r11, lr, r3, r11\n"
+
+    "ldr r3, [r0, #16]\n"
+    "ldr r2, [r0], #4\n"
+    "ldr r12, [r1], #4\n"
+    "ldr lr, [r1], #4\n"
+    "smlad r4, r12, r2, r4\n"
+    "smlad r5, r12, r3, r5\n"
+    "smlad r6, lr, r2, r6\n"
+    "smlad r7, lr, r3, r7\n"
+    "ldr r12, [r1], #4\n"
+    "ldr lr, [r1], #4\n"
+    "smlad r8, r12, r2, r8\n"
+    "smlad r9, r12, r3, r9\n"
+    "smlad r10, lr, r2, r10\n"
+    "smlad r11, lr, r3, r11\n"
+
+    "ldr r3, [r0, #16]\n"
+    "ldr r2, [r0], #4\n"
+    "ldr r12, [r1], #4\n"
+    "ldr lr, [r1], #4\n"
+    "smlad r4, r12, r2, r4\n"
+    "smlad r5, r12, r3, r5\n"
+    "smlad r6, lr, r2, r6\n"
+    "smlad r7, lr, r3, r7\n"
+    "ldr r12, [r1], #4\n"
+    "ldr lr, [r1], #4\n"
+    "smlad r8, r12, r2, r8\n"
+    "smlad r9, r12, r3, r9\n"
+    "smlad r10, lr, r2, r10\n"
+    "smlad r11, lr, r3, r11\n"
+
+    "ldr r3, [r0, #16]\n"
+    "ldr r2, [r0], #4\n"
+    "ldr r12, [r1], #4\n"
+    "ldr lr, [r1], #4\n"
+    "smlad r4, r12, r2, r4\n"
+    "smlad r5, r12, r3, r5\n"
+    "smlad r6, lr, r2, r6\n"
+    "smlad r7, lr, r3, r7\n"
+    "ldr r12, [r1], #4\n"
+    "ldr lr, [r1], #4\n"
+    "smlad r8, r12, r2, r8\n"
+    "smlad r9, r12, r3, r9\n"
+    "smlad r10, lr, r2, r10\n"
+    "smlad r11, lr, r3, r11\n"
+
+    "ldr r3, [r0, #16]\n"
+    "ldr r2, [r0], #4\n"
+    "ldr r12, [r1], #4\n"
+    "ldr lr, [r1], #4\n"
+    "smlad r4, r12, r2, r4\n"
+    "smlad r5, r12, r3, r5\n"
+    "smlad r6, lr, r2, r6\n"
+    "smlad r7, lr, r3, r7\n"
+    "ldr r12, [r1], #4\n"
+    "ldr lr, [r1], #4\n"
+    "smlad r8, r12, r2, r8\n"
+    "smlad r9, r12, r3, r9\n"
+    "smlad r10, lr, r2, r10\n"
+    "smlad r11, lr, r3, r11\n"
+
+    "ldr r12, [sp, #16]\n"
+    "cmp r0, r12\n"
+    "bne.w 3b\n"
+    "ldr r2, [sp, #20]\n"
+    "ldr r3, [sp, #24]\n"
+    "cmp r2, r3\n"
+    "bne.w 2b\n"
+    "ldr r2, [sp]\n"
+    "ldr r3, [sp, #12]\n"
+    "stm r2!, {r4-r11}\n"
+    "subs r3, #1\n"
+    "str r2, [sp]\n"
+    "str r3, [sp, #12]\n"
+    "bne.w 1b\n"
+    "add sp, #28\n"
+    "pop {r4-r11, pc}\n"
+    ".ltorg\n"
+
+    ".size planes_conv_sums, . - planes_conv_sums\n"
+    ".popsection\n");
+#else
+static void planes_conv_sums(int32_t *sums, const uint32_t *x, const uint32_t *runs, const uint32_t *weights)
 {
+    for (uint32_t block = 0u; block < 1u; block++) {
+        uint32_t sum_0_0 = weights[0];
+        uint32_t sum_0_1 = weights[0];
+        uint32_t sum_1_0 = weights[1];
+        uint32_t sum_1_1 = weights[1];
+        uint32_t sum_2_0 = weights[2];
+        uint32_t sum_2_1 = weights[2];
+        uint32_t sum_3_0 = weights[3];
+        uint32_t sum_3_1 = weights[3];
+        weights += 4;
+        for (uint32_t run = 0u; run < 2u; run++) {
+            const uint32_t *const word = x + runs[run];
+            for (uint32_t i = 0u; i < 8u; i++) {
+                const int32_t low_0 = (int16_t)word[i];
+                const int32_t high_0 = (int32_t)word[i] >> 16;
+                const int32_t low_1 = (int16_t)word[i + 4u];
+                const int32_t high_1 = (int32_t)word[i + 4u] >> 16;
+                sum_0_0 += (uint32_t)((int16_t)weights[0] * low_0);
+                sum_0_0 += (uint32_t)(((int32_t)weights[0] >> 16) * high_0);
+                sum_0_1 += (uint32_t)((int16_t)weights[0] * low_1);
+                sum_0_1 += (uint32_t)(((int32_t)weights[0] >> 16) * high_1);
+                sum_1_0 += (uint32_t)((int16_t)weights[1] * low_0);
+                sum_1_0 += (uint32_t)(((int32_t)weights[1] >> 16) * high_0);
+                sum_1_1 += (uint32_t)((int16_t)weights[1] * low_1);
+                sum_1_1 += (uint32_t)(((int32_t)weights[1] >> 16) * high_1);
+                sum_2_0 += (uint32_t)((int16_t)weights[2] * low_0);
+                sum_2_0 += (uint32_t)(((int32_t)weights[2] >> 16) * high_0);
+                sum_2_1 += (uint32_t)((int16_t)weights[2] * low_1);
+                sum_2_1 += (uint32_t)(((int32_t)weights[2] >> 16) * high_1);
+                sum_3_0 += (uint32_t)((int16_t)weights[3] * low_0);
+                sum_3_0 += (uint32_t)(((int32_t)weights[3] >> 16) * high_0);
+                sum_3_1 += (uint32_t)((int16_t)weights[3] * low_1);
+                sum_3_1 += (uint32_t)(((int32_t)weights[3] >> 16) * high_1);
+                weights += 4;
+            }
+        }
+        sums[0] = (int32_t)sum_0_0;
+        sums[1] = (int32_t)sum_0_1;
+        sums[2] = (int32_t)sum_1_0;
+        sums[3] = (int32_t)sum_1_1;
+        sums[4] = (int32_t)sum_2_0;
+        sums[5] = (int32_t)sum_2_1;
+        sums[6] = (int32_t)sum_3_0;
+        sums[7] = (int32_t)sum_3_1;
+        sums += 8;
+    }
+}
+#endif
+
+PLANES_LAYER_FUNCTION void planes_conv(const uint32_t *in, uint32_t *out, uint32_t *scratch)
+{
+    uint32_t *const runs = scratch + 24;
+    int32_t *const sums = (int32_t *)(scratch + 26);
+    int32_t next = 0;
+    int32_t base = 0;
     for (int32_t y = 0; y < 2; y++) {
         const int32_t top = y;
-        for (int32_t x = 0; x < 2; x++) {
-            const int32_t left = x;
-            const int32_t products = 4 * 2;
-            const uint32_t *filter = planes_conv_weights;
-            uint32_t bits = 0u;
-            for (uint32_t channel = 0u; channel < 3u; channel++) {
-                int32_t acc = 0;
-                for (uint32_t plane = 0u; plane < 1u; plane++) {
-                    uint32_t differing = 0u;
-                    for (int32_t ky = 0; ky < 2; ky++) {
-                        const int32_t row = (top + ky) * 3;
-                        const uint32_t *const source = in + (row + left) * 1;
-                        const uint32_t *const weight = filter + (ky * 2 + 0) * 1;
-                        for (int32_t i = 0; i < 2 * 1; i++) {
-                            differing += planes_popcount(source[i] ^ weight[i]);
-                        }
-                    }
-                    filter += 4;
-                    acc += products - 2 * (int32_t)differing;
+        const int32_t bottom = (top + 2 < 3) ? top + 2 : 3;
+        while (top - base >= 2) {
+            base += 2;
+        }
+        for (; next < bottom; next++) {
+            const uint32_t *source = in + next * 3;
+            const int32_t ahead = next - base;
+            const int32_t slot = (ahead < 2) ? ahead : ahead - 2;
+            uint32_t *word = scratch + slot * 12;
+            for (int32_t column = 0; column < 3; column++) {
+                uint32_t plane_0 = source[0];
+                plane_0 = (plane_0 & 15u) | ((plane_0 >> 4) << 16);
+                for (uint32_t n = 0u; n < 1u; n++) {
+                    const uint32_t pair_0 = (plane_0 & 0x00010001u) * 2u;
+                    const uint32_t pair_1 = ((plane_0 >> 1) & 0x00010001u) * 2u;
+                    const uint32_t pair_2 = ((plane_0 >> 2) & 0x00010001u) * 2u;
+                    const uint32_t pair_3 = ((plane_0 >> 3) & 0x00010001u) * 2u;
+                    *word = pair_0;
+                    word[1] = pair_1;
+                    word[2] = pair_2;
+                    word[3] = pair_3;
+                    plane_0 >>= 4;
+                    word += 4;
                 }
-                bits |= planes_conv_epilogue(acc, channel) << (channel & 31u);
+                source += 1;
             }
-            *out = bits;
-            out++;
+        }
+        for (int32_t ky = 0; ky < 2; ky++) {
+            const int32_t row = top + ky;
+            const int32_t ahead = row - base;
+            const int32_t slot = (ahead < 2) ? ahead : ahead - 2;
+            const int32_t place = slot * 12;
+            runs[ky] = (uint32_t)place;
+        }
+        for (int32_t x = 0; x < 2; x += 2) {
+            planes_conv_sums(sums, scratch + x * 4, runs, planes_conv_weights);
+            const int32_t pixels = 2;
+            for (int32_t pixel = 0; pixel < pixels; pixel++) {
+                const int32_t *sum = sums + pixel;
+                uint32_t bits = 0u;
+                for (uint32_t channel = 0u; channel < 3u; channel++) {
+                    const int32_t acc = *sum;
+                    sum += 2;
+                    bits |= planes_conv_epilogue(acc, channel) << (channel & 31u);
+                }
+                *out = bits;
+                out++;
+            }
         }
     }
 }
@@ -245,7 +518,7 @@ planes_status planes_run(planes_t *net)
     PLANES_LAYER(0u);
     planes_threshold((const int8_t *)(net->arena.bytes + 24), net->arena.words + 1); /* 3x3x2 i4 -> 3x3x2 planes<1>; in +24, out +4 */
     PLANES_LAYER(1u);
-    planes_conv(net->arena.words + 1, net->arena.words + 0); /* 3x3x2 planes<1> -> 2x2x3 planes<1>; in +4, out +0 */
+    planes_conv(net->arena.words + 1, net->arena.words + 0, net->arena.words + 10); /* 3x3x2 planes<1> -> 2x2x3 planes<1>; in +4, out +0 */
     PLANES_LAYER(2u);
     planes_fc(net->arena.words + 0, (int32_t *)(net->arena.words + 4)); /* 2x2x3 planes<1> -> 4 i32; in +0, out +16 */
     PLANES_LAYER(3u);

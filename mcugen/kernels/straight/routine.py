@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mcugen.kernels.straight.gates import Gate, needed
+from mcugen.kernels.straight.gates import Gate, Kind, needed
 from mcugen.kernels.straight.networks import prefixed, tabulated
 
 
@@ -33,6 +33,12 @@ class Routine:
     def parameters(self) -> tuple[str, ...]:
         steps = [item.words for item in self.advances if isinstance(item.words, str)]
         return (*self.roots, "count", *steps)
+
+    @property
+    def code_bytes(self) -> int:
+        """Roughly what it takes on Armv7-M."""
+        lookups = sum(gate.kind is Kind.LOOKUP for gate in self.gates)
+        return 100 + 4 * len(self.gates) + 10 * lookups
 
 
 def tabulated_counts(inputs: int, planes: int) -> Routine:
