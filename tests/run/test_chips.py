@@ -1,0 +1,85 @@
+"""Every real board's image on its simulated chip: the host's bytes, and the clock it reports."""
+
+import numpy as np
+import pytest
+
+from mcugen.run.device import Device, Timing
+from mcugen.run.protocol import ClockSource
+from mcugen.run.target import run_on
+from mcugen.target.boards import all_boards, load_board
+from tests.build.images import image_for
+from tests.build.tiny_model import expected_outputs, random_inputs
+from tests.run.chip_families import FAMILIES
+from tests.run.chips import Chip
+
+_TIMING = Timing(reply_s=20, attempts=2, run_s=60)
+#: Sender and receiver may be off by 2 % each and still agree on the middle of the last bit.
+_BAUD_TOLERANCE = 0.02
+_BOARDS = [board.name for board in all_boards() if board.mcu.family in FAMILIES]
+
+
+def _chip(name: str, stuck: dict[int, int] | None = None) -> Chip:
+    image = image_for(name)
+    return Chip(image, FAMILIES[image.board.mcu.family], stuck or {})
+
+
+def _baud_is_right(chip: Chip) -> bool:
+    return abs(chip.baud / chip.image.board.uart.baud - 1) < _BAUD_TOLERANCE
+
+
+def test_every_family_of_a_real_board_is_simulated() -> None:
+    real = {board.mcu.family for board in all_boards() if board.mcu.family != "mps"}
+    assert real == FAMILIES.keys()
+
+
+@pytest.mark.parametrize("name", _BOARDS)
+def test_full_speed_and_the_hosts_bytes(name: str) -> None:
+    chip, inputs = _chip(name), random_inputs(3)
+    with Device(chip, _TIMING, emulated=True) as device:
+        run = run_on(device, chip.image.manifest, inputs)
+        assert chip.core_hz == chip.image.board.clock.hz
+        assert _baud_is_right(chip)
+        device.reset()
+        again = device.run(inputs[0].tobytes())
+        layers = device.layer_cycles()
+    np.testing.assert_array_equal(run.outputs, expected_outputs(inputs))
+    assert again.output == run.outputs[0].tobytes()
+    assert run.identity.clock_hz == chip.image.board.clock.hz
+    assert run.identity.clock_source != ClockSource.INTERNAL
+    assert run.stack_bytes <= chip.image.report.stack.bytes
+    assert all(cycles > 0 for cycles in layers)
+    assert chip.faults == []
+
+
+@pytest.mark.parametrize("name", _BOARDS)
+def test_nothing_comes_up(name: str) -> None:
+    """The image stays on the oscillator it started with, and says so at the right baud rate."""
+    family = FAMILIES[load_board(name).mcu.family]
+    stuck: dict[int, int] = {}
+    for register, bits in family.flags:
+        stuck[register] = stuck.get(register, 0) | bits
+    chip = _chip(name, stuck)
+    with Device(chip, _TIMING, emulated=True) as device:
+        identity = device.identify()
+        assert _baud_is_right(chip)
+    assert identity.clock_hz == chip.image.board.clock.fallback_hz
+    assert identity.clock_source == ClockSource.INTERNAL
+    assert chip.faults == []
+
+
+@pytest.mark.parametrize(
+    ("name", "register", "bits"),
+    [
+        (name, register, bits)
+        for name in _BOARDS
+        for register, bits in FAMILIES[load_board(name).mcu.family].flags
+    ],
+)
+def test_one_thing_does_not_come_up(name: str, register: int, bits: int) -> None:
+    """What the image reports is the clock that the registers say it runs at."""
+    chip = _chip(name, {register: bits})
+    with Device(chip, _TIMING, emulated=True) as device:
+        identity = device.identify()
+        assert identity.clock_hz == chip.core_hz
+        assert _baud_is_right(chip)
+    assert chip.faults == []
