@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from mcugen import tools
 from mcugen.errors import Fault, McugenError, fail
-from mcugen.flash.problems import no_probe_help
 from mcugen.flash.runner import output_of
 from mcugen.flash.tool import Probe, Tool
 from mcugen.target.boards import Board
@@ -67,16 +66,20 @@ def choose(board: Board, order: Sequence[Tool], wanted: str | None) -> Choice:
     if not usable:
         raise McugenError("flash", outdated.values())
     seen: list[Probe] = []
+    blind: Choice | None = None
     for tool in usable:
         listed = tool.probes(board, output_of)
-        if listed is None:  # nobody can tell: the tool will
-            return Choice(tool, Probe(wanted, "unlisted") if wanted else None)
+        if listed is None:  # only a run can tell
+            blind = blind or Choice(tool, Probe(wanted, "unlisted") if wanted else None)
+            continue
         found = [probe for probe in listed if wanted is None or probe.answers_to(wanted)]
         if len(found) > 1:
             raise _several(tool, found)
         if found:
             return Choice(tool, found[0])
         seen += listed
+    if blind:
+        return blind
     raise _no_probe(board, usable, seen, wanted)
 
 
@@ -122,6 +125,5 @@ def _no_probe(
         got = "\n".join(dict.fromkeys(map(str, seen))) or "no probes at all"
         help_ = "mcugen flash without --serial-number takes the only one"
         return fail("flash", f"no probe has serial number {wanted}", got=got, help=help_)
-    return fail(
-        "flash", f"no probe of {board.board.title} found", at=names, help=no_probe_help(board)
-    )
+    ways = "; or ".join(dict.fromkeys(tool.connect for tool in asked))
+    return fail("flash", f"no probe of {board.board.title} found", at=names, help=ways)

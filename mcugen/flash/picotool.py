@@ -37,6 +37,7 @@ TOOL = Tool(
     verifies="asked",
     probes=_probes,
     steps=_steps,
+    connect="hold the BOOTSEL button while you connect the board",
     version=Version((_PROGRAM, "version"), r"picotool v?(\d+(?:\.\d+)+)", (1, 1)),
     signs=(
         Sign(r"picotool was unable to connect", Problem.NO_PERMISSION),

@@ -2,14 +2,10 @@
 
 from mcugen.errors import McugenError, fail
 from mcugen.flash.tool import Job, Problem, Tool
-from mcugen.target.boards import Board
 
-_PLUG_IN = "connect the board with a USB cable that carries data"
-_BOOTSEL = "hold the BOOTSEL button while you connect the board"
-
-#: Problem → what is wrong, what to do. {board}, {tool}, {chip} and {size} are filled in.
+#: Problem → what is wrong, what to do; `problem` fills in what stands in braces.
 WORDS = {
-    Problem.NO_PROBE: ("{tool} finds no probe for {board}", _PLUG_IN),
+    Problem.NO_PROBE: ("{tool} finds no probe for {board}", "{connect}"),
     Problem.SEVERAL_PROBES: (
         "{tool} finds several probes",
         "name one: --serial-number NUMBER, or unplug the others",
@@ -25,17 +21,16 @@ WORDS = {
     ),
     Problem.NO_TARGET: (
         "{tool} reaches the probe, and the probe does not reach the {chip}",
-        "check power, cable and debug jumpers; hold the reset button while it starts, "
-        "since a program that sleeps or uses the debug pins keeps the probe out",
+        "{reach}",
     ),
-    Problem.LOCKED: ("the {chip} is protected against reading or writing", ""),
+    Problem.LOCKED: ("the {chip} is protected against reading or writing", "{unlocking}"),
     Problem.WRONG_CHIP: (
         "the connected chip is not the {chip} of {board}",
         "connect that board, or name the connected one with --board",
     ),
     Problem.UNKNOWN_CHIP: (
         "{tool} does not know the {chip}",
-        "update {tool}, or choose another tool with --runner",
+        "{learn}, or choose another tool with --runner",
     ),
     Problem.DOES_NOT_FIT: (
         "the image does not fit into the flash of the connected chip",
@@ -67,20 +62,13 @@ def problem(
         "tool": tool.name,
         "chip": job.board.mcu.name,
         "install": tool.install,
+        "connect": tool.connect,
+        "reach": tool.reach,
+        "unlocking": _unlocking(tool, job),
+        "learn": tool.learn(job) if tool.learn else f"update {tool.name}",
     }
-    if what is Problem.LOCKED:
-        help_ = _unlocking(tool, job)
-    if what is Problem.UNKNOWN_CHIP and tool.name == "pyocd":
-        help_ = f"pyocd pack install {job.settings.pyocd.target if job.settings.pyocd else ''}"
-    if what is Problem.NO_PROBE:
-        help_ = no_probe_help(job.board)
-    what_ = sentence.format(**names)
-    return fail("flash", what_, at=at, got=got, want=want, help=help_.format(**names))
-
-
-def no_probe_help(board: Board) -> str:
-    boot_loader = board.flash is not None and "picotool" in board.flash.runners
-    return f"{_BOOTSEL}, or {_PLUG_IN} to its probe" if boot_loader else _PLUG_IN
+    words = sentence.format(**names)
+    return fail("flash", words, at=at, got=got, want=want, help=help_.format(**names))
 
 
 def _unlocking(tool: Tool, job: Job) -> str:

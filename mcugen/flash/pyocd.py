@@ -48,6 +48,11 @@ def _unlock(job: Job) -> str:
     return shlex.join((_PROGRAM, "erase", "--chip", *_connection(job)))
 
 
+def _learn(job: Job) -> str:
+    assert job.settings.pyocd is not None
+    return shlex.join((_PROGRAM, "pack", "install", job.settings.pyocd.target))
+
+
 TOOL = Tool(
     name="pyocd",
     programs=(_PROGRAM,),
@@ -60,6 +65,7 @@ TOOL = Tool(
     version=Version((_PROGRAM, "--version"), r"(\d+(?:\.\d+)+)", (0, 35)),
     chip=_chip,
     unlock=_unlock,
+    learn=_learn,
     signs=(
         Sign(r"udev rule|[Aa]ccess denied|insufficient permissions", Problem.NO_PERMISSION),
         Sign(r"No connected debug probe|No target device available", Problem.NO_PROBE),

@@ -129,7 +129,10 @@ class Tool:
         chip: a step whose `done` captures the chip's id in hexadecimal; reads only.
         signs: what its output tells, most specific first.
         unlock: a command that lifts a read-out protection by erasing the chip.
+        connect: what a person does where it finds no probe.
+        reach: what a person does where the probe does not reach the chip.
         must_name: its probes are places (a drive, a port), never left to the tool.
+        learn: a command that teaches it the board's chip.
         by_request: used only where --runner names it.
         confirm: after the last step, what the board itself complains about, or None.
     """
@@ -145,6 +148,12 @@ class Tool:
     version: Version | None = None
     chip: Callable[[Job], Step] | None = None
     unlock: Callable[[Job], str | None] | None = None
+    connect: str = "connect the board with a USB cable that carries data"
+    reach: str = (
+        "check power, cable and debug jumpers; hold the reset button while it starts, "
+        "since a program that sleeps or uses the debug pins keeps the probe out"
+    )
+    learn: Callable[[Job], str] | None = None
     must_name: bool = False
     by_request: bool = False
     confirm: Callable[[Job], str | None] | None = None

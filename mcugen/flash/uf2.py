@@ -72,6 +72,7 @@ TOOL = Tool(
     verifies="never",
     probes=_probes,
     steps=_steps,
+    connect="connect the board so that its drive appears, and mount that",
     must_name=True,
     confirm=_confirm,
     signs=(

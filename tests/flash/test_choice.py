@@ -98,7 +98,10 @@ def test_usb_that_cannot_be_seen(
     """Not Linux: the tool finds its probe or says why not."""
     monkeypatch.setattr(usb, "SYSFS", tmp_path / "nothing")
     bench.install("openocd")
-    assert flash(folder, load_board(BOARD), Wish()).probe is None
+    report = flash(folder, load_board(BOARD), Wish())
+    assert (report.runner, report.probe) == ("openocd", None)
+    bench.install("stlink")  # it can tell
+    assert flash(folder, load_board(BOARD), Wish()).runner == "stlink"
 
 
 def test_a_dry_run_needs_neither_tool_nor_probe(bench: Bench, folder: Path) -> None:
