@@ -106,7 +106,7 @@ def build(step: Step, core: Core) -> Recipe:
         reach=reach,
         kept=kept,
         wraps=reach < window.rows.input,
-        skips=vertical.stride > reach or vertical.before < 0,
+        skips=vertical.stride > reach,
         runs_at=runs_at,
         sums_at=runs_at + made.runs,
     )
@@ -115,6 +115,7 @@ def build(step: Step, core: Core) -> Recipe:
         constants=(levels.packed_weights(step),),
         overlaps=(overlap(step, _window(step), per_channel=False),),
         epilogue=epilogue_of(step),
+        code_bytes=1250,
         scratch_bytes=4 * (context.sums_at + made.sum_words),
     )
 

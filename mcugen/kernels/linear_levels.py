@@ -40,6 +40,7 @@ def build(step: Step, core: Core) -> Recipe:
         # All of the input is expanded before anything is written.
         overlaps=(0,),
         epilogue=epilogue_of(step),
+        code_bytes=750,
         scratch_bytes=4 * (made.run_words + made.sum_words),
     )
 
