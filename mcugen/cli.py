@@ -114,6 +114,10 @@ def train(  # noqa: PLR0913 - one parameter per flag
     sequential: train_flags.Sequential = None,
     solver: train_flags.QemSolver = None,
     start: train_flags.Start = None,
+    gradient: train_flags.Gradient = None,
+    schedule: train_flags.Schedule = None,
+    normal: train_flags.NormalSums = None,
+    shift: train_flags.Shift = None,
     as_json: flags.Json = False,
 ) -> None:
     """Train a zoo model with one of the methods and write it as a .pt2."""

@@ -8,8 +8,10 @@ from typer import Argument, Option
 
 from mcugen.errors import fail
 
-Method = Annotated[str, Argument(metavar="METHOD", help="float, uniform or lq.")]
-Model = Annotated[str, Option("--model", help="mlp, lenet, dscnn, resnet, mlp704 or vgg.")]
+Method = Annotated[str, Argument(metavar="METHOD", help="float, uniform, lq, bernoulli or ste.")]
+Model = Annotated[
+    str, Option(help="mlp, lenet, dscnn, resnet, mlp704, vgg; bernoulli, ste: bits4k, bits8k.")
+]
 Output = Annotated[Path, Option("-o", "--output", help="The .pt2 to write.")]
 Epochs = Annotated[int | None, Option(help="Default: the method's.")]
 BatchSize = Annotated[int, Option()]
@@ -73,3 +75,14 @@ def given(method: str, known: Collection[str], options: Mapping[str, Any]) -> di
             help=f"options of {method}: {spelled(sorted(known))}",
         )
     return given
+
+
+Gradient = Annotated[
+    str | None,
+    Option(help="bernoulli: precise, approx1, approx2, autograd; ste: clipped, identity."),
+]
+Schedule = Annotated[str | None, Option(help="bernoulli: all, layers or parts.")]
+NormalSums = Annotated[
+    bool | None, Option("--normal", help="bernoulli: central limit theorem in convolutions.")
+]
+Shift = Annotated[int | None, Option(help="bernoulli, ste: cut images up to N pixels off centre.")]

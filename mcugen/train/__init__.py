@@ -10,8 +10,11 @@ METHODS = {
     "float": "mcugen.train.float",
     "uniform": "mcugen.train.uniform",
     "lq": "mcugen.train.lq",
+    "bernoulli": "mcugen.train.bernoulli",
+    "ste": "mcugen.train.ste",
 }
-MODELS = ("mlp", "lenet", "dscnn", "resnet", "mlp704", "vgg")  # of zoo.ZOO, known without torch
+#: Of zoo.ZOO, known without torch.
+MODELS = ("mlp", "lenet", "dscnn", "resnet", "mlp704", "vgg", "bits4k", "bits8k")
 
 
 class Method(Protocol):

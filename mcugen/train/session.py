@@ -1,11 +1,14 @@
 """What the methods share around the loop: data, model, checkpoint, result."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
 from mcugen import data
 from mcugen.errors import fail
+from mcugen.quant.quantizer import keep_scales_positive_
 from mcugen.train import loop, models, zoo
 from mcugen.train.config import TrainConfig, TrainResult
 from mcugen.train.models_reference import Normalize
@@ -66,11 +69,20 @@ class Session:
             name, epochs, learning_rate, config.batch_size, config.seed, config.augment
         )
 
-    def train(self, model: nn.Module, stage: loop.Stage) -> float:
-        """Runs a stage unless the checkpoint is past it; returns its last mean loss."""
+    def train(
+        self,
+        model: nn.Module,
+        stage: loop.Stage,
+        step_hook: Callable[[Any], None] = keep_scales_positive_,
+    ) -> float:
+        """Runs a stage unless the checkpoint is past it; returns its last mean loss.
+
+        `step_hook` gets the model after each step.
+        """
         if self.checkpoint.finished(stage) and self.checkpoint.state["stage"] != stage.name:
             return 0.0  # the next stage's state replaces the model's
-        return loop.run_stage(model, self.train_samples, self.test_samples, stage, self.checkpoint)
+        samples = (self.train_samples, self.test_samples)
+        return loop.run_stage(model, *samples, stage, self.checkpoint, step_hook)
 
     def result(self, accuracy: float, loss: float, summary: str) -> TrainResult:
         """The report of a run that has written its output."""

@@ -7,6 +7,7 @@ from torch import nn
 
 from mcugen.errors import fail
 from mcugen.train.models import Activation, DsCnn, LeNet, Mlp, ResNet, Shape, relu
+from mcugen.train.models_binary import OUTLINES, builder
 from mcugen.train.models_reference import Mlp704, Vgg
 
 ZOO: dict[str, Callable[[Shape, int, Activation], nn.Module]] = {
@@ -16,6 +17,7 @@ ZOO: dict[str, Callable[[Shape, int, Activation], nn.Module]] = {
     "resnet": ResNet,
     "mlp704": Mlp704,
     "vgg": Vgg,
+    **{name: builder(name) for name in OUTLINES},
 }
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
