@@ -9,6 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mcugen import tools
+from mcugen.build import gcc
+from mcugen.build.elf import disassemble
+from mcugen.build.stack import add_library, read_callgraph, worst_case
 from mcugen.emit import emit, write
 from mcugen.emit.encoding import decode_output, encode_input
 from mcugen.emit.manifest import Manifest
@@ -83,3 +87,28 @@ def test_cores_equal_the_interpreter_in_constant_time(
         got = decode_output(manifest.output, np.stack(outputs))
         np.testing.assert_array_equal(got, interp.run(program, inputs), program.name)
         assert len(counts) == 1, f"{program.name}: {sorted(counts)}"
+
+
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4"])
+@pytest.mark.parametrize("make", SLICED)
+def test_stack_bound_counts_what_assembly_pushes(
+    make: Callable[[int], Program], core: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("unicorn")
+    known, program = core_named(core), make(0)
+    manifest = _manifest(program, SLICED[make], known, tmp_path)
+    assert manifest is not None
+    folder = tmp_path / program.name
+    tools.run_checked(gcc.compile_object(known, folder / "model.c", tmp_path / "model.o"))
+    model = ModelEmulator(folder, manifest, known)
+    graph = read_callgraph([(tmp_path / "model.ci").read_text()])
+    graph = add_library(graph, disassemble(next(folder.glob("build/profile/*.elf"))))
+    bound = worst_case(graph, model.run_symbol).bytes
+    model.set_input(
+        encode_input(manifest.input, random_inputs(program, 1, 0))[0].view(
+            manifest.input.numpy_dtype
+        )
+    )
+    model.run()
+    used = model.emulator.stack_peak_bytes()
+    assert used <= bound <= used + 64
