@@ -31,3 +31,9 @@ Name = Annotated[
     str | None, typer.Option("--name", help="Prefix of every C symbol; default: the file's name.")
 ]
 OptimizeFor = Annotated[str, typer.Option("--optimize", help="speed, or size (flash).")]
+Qemu = Annotated[bool, typer.Option("--qemu", help="In QEMU's closest machine.")]
+Port = Annotated[str | None, typer.Option("--port", help="Serial port, or auto to find the board.")]
+Dump = Annotated[
+    Path | None,
+    typer.Option("--dump", metavar="FILE.npz", help="Write what each layer stored for one sample."),
+]

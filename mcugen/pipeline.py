@@ -208,17 +208,22 @@ def _levels(manifest: Manifest, x: np.ndarray) -> np.ndarray:
     return Boundary(source.torch_shape, source.lo, source.hi, meaning).levels(x)
 
 
-def run(folder: Path, board: Board, port: str | None, test: "DataSet") -> "RunReport":
+def run(
+    folder: Path, board: Board, port: str | None, test: "DataSet", dump: Path | None = None
+) -> "RunReport":
     """The model on a board (`port`) or in QEMU (None), compared with the host's C.
+
+    Where outputs differ, the first such sample runs again, layer by layer. `dump` is an .npz for
+    what the layers of that sample stored, or of the first sample.
 
     Raises:
         McugenError: no image, another model on the board, a line that does not answer, gcc or
-            QEMU missing.
+            QEMU missing, `dump` cannot be written.
     """
     from mcugen.build.firmware import image_path
     from mcugen.emit.encoding import encode_input
     from mcugen.report.console import progress
-    from mcugen.run.compare import compare
+    from mcugen.run import compare, layers
     from mcugen.run.host import HostModel
     from mcugen.run.qemu import PROGRAM, open_qemu
     from mcugen.run.serial import open_board
@@ -227,16 +232,27 @@ def run(folder: Path, board: Board, port: str | None, test: "DataSet") -> "RunRe
     tools.require("gcc", *([PROGRAM] if port is None else []))
     manifest = read_generated(folder)
     levels = _levels(manifest, test.x)
-    expected = HostModel(folder).run_batch(levels)
+    host = HostModel(folder)
+    expected = host.output_memory(levels)
     stored = encode_input(manifest.input, levels)
     if port is None:
         opened = open_qemu(board, image_path(folder, board))
         target = f"{board.name} in QEMU ({board.qemu.machine if board.qemu else '–'})"
     else:
         opened, target = open_board(board, port), f"{board.name} on {port}"
-    with opened as device, progress(target, len(stored)) as advance:
-        result = run_on(device, manifest, stored, lambda done, total: advance(1))
-    return compare(result, expected, test.y, manifest, (target, str(folder)))
+    with opened as device:
+        with progress(target, len(stored)) as advance:
+            result = run_on(device, manifest, stored, lambda done, total: advance(1))
+        differing, first = compare.differing_bytes(result, expected), None
+        number = int(differing.argmax())
+        sample = stored[number].tobytes()
+        if differing.any():
+            wanted = [memory[0] for memory in host.layer_memory(levels[number : number + 1])]
+            first = layers.first_difference(device, manifest, number, sample, wanted)
+        if dump:
+            layers.dump_layers(device, manifest, sample, dump)
+    names = (target, str(folder))
+    return compare.report(result, differing, test.y, first, manifest, names)
 
 
 def cycles(

@@ -137,6 +137,7 @@ def built(report: "FirmwareReport") -> RenderableType:
     for layer in report.layers:
         layers.add_row(layer.name, f"{layer.code:,}", f"{layer.weights:,}", f"{layer.tables:,}")
     flash, ram = report.flash, report.ram
+    others = (report.binary, report.hex, report.uf2)
     return Group(
         layers,
         "",
@@ -148,7 +149,7 @@ def built(report: "FirmwareReport") -> RenderableType:
         f"(arena {ram.arena:,}, static {ram.static:,}, stack {ram.stack:,})",
         f"stack  at most {report.stack.bytes:,} B in the image, "
         f"{report.model_stack.bytes:,} B in the model",
-        f"wrote  {report.elf}, {report.binary.name}, {report.hex.name}",
+        f"wrote  {', '.join([str(report.elf), *(path.name for path in others if path)])}",
     )
 
 
@@ -190,7 +191,7 @@ def profiled(report: "ProfileReport") -> RenderableType:
 
 
 def ran(report: "RunReport") -> RenderableType:
-    """One sentence, and cycles where the target's mean anything."""
+    """One sentence, times where the target's mean anything, and where it goes wrong."""
     verdict = "every output byte as on the host"
     if report.mismatched_bytes:
         verdict = f"{report.mismatched_bytes:,} output bytes differ from the host's"
@@ -199,14 +200,23 @@ def ran(report: "RunReport") -> RenderableType:
         f"{verdict}, accuracy {percent(report.accuracy)}",
         f"clock {report.clock_hz / 1e6:g} MHz, stack {report.stack:,} B, {report.retries} retries",
     ]
-    if report.cycles:
-        cycles = report.cycles
-        lines.append(
-            f"cycles {cycles.min:,} / {cycles.median:,} / {cycles.max:,} (min / median / max)"
-        )
-    else:
+    if first := report.first_difference:
+        where = "no layer differs when it runs again: the fault comes and goes"
+        if first.layer is not None:
+            where = f"first differing layer {first.layer}, {first.bytes:,} bytes of what it stores"
+        lines.append(f"sample {first.sample:,}: {where}")
+    if not (report.cycles and report.layer_cycles):
         lines.append(f"cycles are not measured in an emulator: mcugen profile {report.folder}")
-    return Group(*lines)
+        return Group(*lines)
+    spread = (report.cycles.min, report.cycles.median, report.cycles.max)
+    latency = " / ".join(f"{1e3 * cycles / report.clock_hz:.3f}" for cycles in spread)
+    cycles = " / ".join(f"{cycles:,}" for cycles in spread)
+    lines.append(f"latency {latency} ms, cycles {cycles} (min / median / max)")
+    layers = table("layer", "median cycles", "share", right=("median cycles", "share"))
+    total = sum(report.layer_cycles.values())
+    for name, count in report.layer_cycles.items():
+        layers.add_row(name, f"{count:,}", percent(count / max(1, total)))
+    return Group(*lines, "", layers)
 
 
 def trained(result: "TrainResult") -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mcugen.emit.manifest import Manifest
+from mcugen.run.layers import LayerDifference
 from mcugen.run.samples import classes
 from mcugen.run.target import TargetRun
 
@@ -28,6 +29,7 @@ class RunReport:
     digest: str
     accuracy: float
     mismatched_bytes: int
+    first_difference: LayerDifference | None
     cycles: Spread | None
     cycle_source: str
     layer_cycles: dict[str, int] | None
@@ -37,27 +39,38 @@ class RunReport:
     retries: int
 
 
-def compare(
-    target: TargetRun, host: np.ndarray, y: np.ndarray, manifest: Manifest, names: tuple[str, str]
+def differing_bytes(target: TargetRun, host: np.ndarray) -> np.ndarray:
+    """Output bytes of each sample in which the target differs from `host`, uint8 [N, bytes]."""
+    got = np.ascontiguousarray(target.outputs).view(np.uint8).reshape(host.shape)
+    return np.asarray((got != host).sum(axis=1))
+
+
+def report(
+    target: TargetRun,
+    differing: np.ndarray,
+    y: np.ndarray,
+    first: LayerDifference | None,
+    manifest: Manifest,
+    names: tuple[str, str],
 ) -> RunReport:
     """The report of a run.
 
     Args:
         target: what came back, one row per sample.
-        host: the host's outputs of the same samples.
+        differing: bytes of each sample that differ from the host's.
         y: labels.
+        first: where the first sample that differs goes wrong.
         manifest: of the model that ran.
         names: of the target and of the model's folder, for people.
     """
-    expected = np.ascontiguousarray(host.reshape(target.outputs.shape), target.outputs.dtype)
-    differs = expected.view(np.uint8) != np.ascontiguousarray(target.outputs).view(np.uint8)
     return RunReport(
         samples=target.samples,
         target=names[0],
         folder=names[1],
         digest=manifest.digest,
         accuracy=float((classes(target.outputs) == y).mean()),
-        mismatched_bytes=int(differs.sum()),
+        mismatched_bytes=int(differing.sum()),
+        first_difference=first,
         cycles=None if target.cycles is None else _spread(target.cycles),
         cycle_source=target.cycle_source,
         layer_cycles=_per_layer(target.layer_cycles, manifest),

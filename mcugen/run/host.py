@@ -5,6 +5,7 @@ hold several models, which is what makes testing many small ones fast.
 """
 
 import hashlib
+import itertools
 import os
 import shutil
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ __all__ = [
     "encode_input",
     "run_sanitized",
     "run_several_sanitized",
+    "stored_tensors",
 ]
 
 #: Results of the harness, templates/host/harness.c.j2.
@@ -85,24 +87,31 @@ class HostModel:
             McugenError: inputs of another shape or outside their interval, or a write of the C
                 beyond its instance.
         """
-        outputs, _ = self._run(inputs, traced=False)
-        return decode_output(self.manifest.output, outputs)
+        return decode_output(self.manifest.output, self.output_memory(inputs))
+
+    def output_memory(self, inputs: np.ndarray) -> np.ndarray:
+        """The outputs as they lie in memory, uint8 [N, output.bytes] (see `run_batch`)."""
+        return self._run(inputs, traced=False)[0]
+
+    def layer_memory(self, inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        """What every layer stores, as it lies in memory: uint8 [N, out_bytes] for each."""
+        _, traces = self._run(inputs, traced=True)
+        ends = itertools.accumulate(layer.out_bytes for layer in self.manifest.layers)
+        places = zip(self.manifest.layers, ends, strict=True)
+        return tuple(traces[:, end - layer.out_bytes : end] for layer, end in places)
 
     def trace(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
         """What every layer stores, by the program's name of the value (see `run_batch`)."""
-        _, traces = self._run(inputs, traced=True)
-        values: dict[str, np.ndarray] = {}
-        first = 0
-        for tensor, name in _traced(self.manifest):
-            values[name] = decode_output(tensor, traces[:, first : first + tensor.bytes])
-            first += tensor.bytes
-        return values
+        stored = zip(stored_tensors(self.manifest), self.layer_memory(inputs), strict=True)
+        return {name: decode_output(tensor, memory) for (tensor, name), memory in stored}
 
     def _run(self, inputs: np.ndarray, traced: bool) -> tuple[np.ndarray, np.ndarray]:
         memory = np.ascontiguousarray(encode_input(self.manifest.input, inputs))
         count = len(memory)
         outputs = np.empty((count, self.manifest.output.bytes), np.uint8)
-        trace_bytes = sum(tensor.bytes for tensor, _ in _traced(self.manifest)) if traced else 0
+        trace_bytes = (
+            sum(tensor.bytes for tensor, _ in stored_tensors(self.manifest)) if traced else 0
+        )
         traces = np.empty((count, trace_bytes), np.uint8)
         ffi = self._library.ffi
         status = self._batch(
@@ -161,8 +170,8 @@ def _decode_file(tensor: Tensor, path: Path) -> np.ndarray:
     return decode_output(tensor, raw.reshape(-1, tensor.bytes))
 
 
-def _traced(manifest: Manifest) -> list[tuple[Tensor, str]]:
-    """What each layer stores, as tensors of the manifest; their scale is not known here."""
+def stored_tensors(manifest: Manifest) -> list[tuple[Tensor, str]]:
+    """What each layer stores and the program's name of it; scales are not known here."""
     return [
         (
             Tensor(

@@ -11,6 +11,7 @@ import pytest
 
 from mcugen.report import console, documents
 from mcugen.run.compare import RunReport, Spread
+from mcugen.run.layers import LayerDifference
 from tests.cli.conftest import BOARD, MODELS, Command
 
 MODEL = MODELS / "digits_mlp.pt2"
@@ -98,8 +99,9 @@ def test_fields_are_those_documented(
     assert document["schema"] == console.SCHEMA == 1
     found = set(fields(document))
     if command == "run":  # an emulator measures no cycles
-        assert (document["cycles"], document["layer_cycles"]) == (None, None)
-        found = found - {"cycles", "layer_cycles"} | set(fields(documents.ran(measured())))
+        absent = {"cycles", "layer_cycles", "first_difference"}
+        assert {document[name] for name in absent} == {None}
+        found = found - absent | set(fields(documents.ran(measured())))
     if command == "boards":  # nothing may be plugged in here
         found |= {"boards[].connected[]", "ports[]"}
     if command == "doctor":
@@ -115,7 +117,8 @@ def measured() -> RunReport:
         folder="folder",
         digest="",
         accuracy=1.0,
-        mismatched_bytes=0,
+        mismatched_bytes=1,
+        first_difference=LayerDifference(0, "conv1", 1),
         cycles=Spread(1, 2, 3),
         cycle_source="dwt",
         layer_cycles={"conv1": 2},
