@@ -263,10 +263,9 @@ def run(
     folder: flags.Folder,
     board: flags.BoardName,
     data: flags.DataName,
-    qemu: Annotated[bool, typer.Option("--qemu", help="In QEMU's closest machine.")] = False,
-    port: Annotated[
-        str | None, typer.Option("--port", help="Serial port, or auto to find the board.")
-    ] = None,
+    qemu: flags.Qemu = False,
+    port: flags.Port = None,
+    dump: flags.Dump = None,
     limit: flags.Limit = None,
     as_json: flags.Json = False,
 ) -> None:
@@ -277,7 +276,8 @@ def run(
 
     if qemu == (port is not None):
         raise fail("usage", "run needs either --qemu or --port", help="--port auto finds the board")
-    report = pipeline.run(folder, load_board(board), port, pipeline.samples(data, limit))
+    test = pipeline.samples(data, limit)
+    report = pipeline.run(folder, load_board(board), port, test, dump)
     _answer(as_json, documents.ran(report), tables.ran(report))
     if report.mismatched_bytes:
         raise typer.Exit(FELL_SHORT)
