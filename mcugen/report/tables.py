@@ -102,8 +102,10 @@ def checked(report: "CheckReport") -> RenderableType:
 
     mismatched = report.mismatched_elements
     against = f"{mismatched['interpreter_c']:,} of {report.elements:,} from the program"
-    if (off := mismatched.get("reference_c")) is not None:
-        against += f", {off:,} from PyTorch by more than half a level"
+    if mismatched.get("reference_c"):
+        against += f", {mismatched['reference_c']:,} from PyTorch by more than half a level"
+    if report.largest_difference is not None:
+        against += f", at most {report.largest_difference:.2g} from PyTorch"
     add("PyTorch float64", "torch", "")
     add("program", "interpreter", "")
     add("host C", "c", against)

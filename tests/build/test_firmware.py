@@ -10,7 +10,7 @@ from mcugen.build.elf import read_elf
 from mcugen.build.firmware import FirmwareReport, build_firmware, image_path
 from mcugen.build.fits import check_fits
 from mcugen.errors import McugenError
-from mcugen.target.boards import Board
+from mcugen.target.boards import Board, Ram, load_board
 from tests.build.tiny_model import write_tiny_model
 
 
@@ -66,6 +66,35 @@ def test_pre_check_of_ram(tmp_path: Path, board: Board) -> None:
 def test_pre_check_of_flash(tmp_path: Path, board: Board) -> None:
     manifest = write_tiny_model(tmp_path).model_copy(update={"weight_bytes": 600_000})
     with pytest.raises(McugenError, match="need 600,000 B of flash, stm32f446 has 524,288 B"):
+        check_fits(manifest, board)
+
+
+def test_board_with_two_rams_gives_one_to_the_model(tmp_path: Path) -> None:
+    """Stack and variables lie in the DTCM: the other RAM is the model's to the last byte."""
+    board = load_board("stm32h743")
+    assert board.memory.fast is not None
+    assert board.ram_available == board.memory.ram.size == 524_288
+    manifest = write_tiny_model(tmp_path, core=board.core.name, arena=524_288)
+    check_fits(manifest, board)
+    report = build_firmware(tmp_path, board)
+    assert report.ram.arena == 524_288
+    assert report.ram.total <= report.ram_size == 524_288 + 131_072
+    sections = {section.name: section.address for section in report.sections}
+    assert sections[".arena"] == board.memory.ram.base
+    assert sections[".stack"] == board.memory.fast.base
+
+
+def test_each_ram_is_judged_by_itself(tmp_path: Path) -> None:
+    """The two together would do, and neither does."""
+    board = load_board("stm32h743")
+    fast = Ram(base=0x2000_0000, size=2_304, source="a test")
+    memory = board.memory.model_copy(update={"fast": fast})
+    tight = board.model_copy(update={"memory": memory})
+    write_tiny_model(tmp_path, core=board.core.name)
+    with pytest.raises(McugenError, match=r"B of RAM, stm32h743 has 2,304 B\n  at  static "):
+        build_firmware(tmp_path, tight)
+    manifest = write_tiny_model(tmp_path / "large", core=board.core.name, arena=524_292)
+    with pytest.raises(McugenError, match="needs 524,292 B of RAM, stm32h743 leaves 524,288 B"):
         check_fits(manifest, board)
 
 
