@@ -24,7 +24,7 @@ def _probes(board: Board, ask: Ask) -> tuple[Probe, ...]:
     text = ask((_PROGRAM, "info"))
     if re.search(_NOTHING, text):
         return ()
-    places = re.findall(r"^Device at bus (\d+), address (\d+):", text, re.M)
+    places = re.findall(r"^(?:RP2040 d|D)evice at bus (\d+), address (\d+):", text, re.M)
     several = tuple(Probe(f"{bus}:{address}", "RP2040 in BOOTSEL") for bus, address in places)
     return several or (Probe(None, "RP2040 in BOOTSEL"),)
 
@@ -42,11 +42,8 @@ TOOL = Tool(
     signs=(
         Sign(r"picotool was unable to connect", Problem.NO_PERMISSION),
         Sign(rf"{_NOTHING}.*", Problem.NO_PROBE),
-        Sign(r"[Mm]ultiple .* devices.*", Problem.SEVERAL_PROBES),
-        Sign(r"[Uu]nexpected option.*|unknown option.*", Problem.TOO_OLD),
-        Sign(r"family ID.*|does not match the.*chip.*", Problem.WRONG_CHIP),
-        Sign(r"not enough.*|does not fit.*|outside.*flash.*", Problem.DOES_NOT_FIT),
-        Sign(r"did not match.*|verify.*fail.*|The device contents.*", Problem.MISMATCH),
-        Sign(r"not permitted.*|write protected.*|secure.*", Problem.LOCKED),
+        Sign(r"requires a single .* device.*", Problem.SEVERAL_PROBES),
+        Sign(r"The device contents did not match.*", Problem.MISMATCH),
+        Sign(r"contained an invalid memory range.*", Problem.DOES_NOT_FIT),
     ),
 )

@@ -8,6 +8,9 @@ from mcugen.target.boards import Board
 
 _PROGRAM = "pyocd"
 
+#: Else it erases a locked chip unasked.
+_CAREFUL = ("-O", "auto_unlock=false")
+
 
 def _connection(job: Job) -> tuple[str, ...]:
     assert job.settings.pyocd is not None
@@ -17,11 +20,11 @@ def _connection(job: Job) -> tuple[str, ...]:
 
 def _commander(job: Job, *commands: str) -> tuple[str, ...]:
     given = [word for command in commands for word in ("-c", command)]
-    return (_PROGRAM, "commander", *_connection(job), *given)
+    return (_PROGRAM, "commander", *_connection(job), *_CAREFUL, *given)
 
 
 def _steps(job: Job) -> tuple[Step, ...]:
-    load = Step((_PROGRAM, "load", *_connection(job), str(job.image("hex"))))
+    load = Step((_PROGRAM, "load", *_connection(job), *_CAREFUL, str(job.image("hex"))))
     if not job.verify:
         return (load,)
     compare = f"compare {job.base} {shlex.quote(str(job.image('bin')))}"
@@ -69,17 +72,14 @@ TOOL = Tool(
     signs=(
         Sign(r"udev rule|[Aa]ccess denied|insufficient permissions", Problem.NO_PERMISSION),
         Sign(r"No connected debug probe|No target device available", Problem.NO_PROBE),
-        Sign(r"No available debug probes.*", Problem.NO_PROBE),
-        Sign(r"Resource busy|already open|in use", Problem.BUSY),
+        Sign(r"Resource busy", Problem.BUSY),
         Sign(r"Target type \S+ not recognized", Problem.UNKNOWN_CHIP),
-        Sign(r"firmware version .* (too old|not supported)|must be upgraded", Problem.TOO_OLD),
-        Sign(r"unrecognized arguments.*|invalid choice.*", Problem.TOO_OLD),
-        Sign(r"APPROTECT enabled.*|unable to unlock device", Problem.LOCKED),
+        Sign(r"older firmware version.*|unrecognized arguments.*", Problem.TOO_OLD),
+        Sign(r"APPROTECT enabled.*", Problem.LOCKED),
         Sign(r"flash (erase|program).*(failure|timeout).*", Problem.LOCKED),
         Sign(r"Mismatched byte at.*", Problem.MISMATCH),
         Sign(r"no memory region defined for address.*", Problem.DOES_NOT_FIT),
-        Sign(r"Flash address range .* is not contained.*", Problem.DOES_NOT_FIT),
-        Sign(r"No ACK.*|Unexpected ACK.*|DP (init|wake).*failed.*", Problem.NO_TARGET),
+        Sign(r"communication failure \((No|Unexpected) ACK.*", Problem.NO_TARGET),
         Sign(r"STLink error.*|Memory transfer fault.*", Problem.NO_TARGET),
     ),
 )

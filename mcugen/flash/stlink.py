@@ -43,11 +43,10 @@ TOOL = Tool(
         Sign(r"Couldn't find any ST-Link.*", Problem.NO_PROBE),
         Sign(r"Verification of flash failed.*", Problem.MISMATCH),
         Sign(r"Flash memory is write protected|Failed to unlock flash", Problem.LOCKED),
-        Sign(r"Invalid address, it should be within.*", Problem.DOES_NOT_FIT),
-        Sign(r"size exceeds.*|not enough.*flash", Problem.DOES_NOT_FIT),
+        Sign(r"Invalid address, it should be within.*|addr too high", Problem.DOES_NOT_FIT),
         Sign(r"unknown chip id! (0|0x0|0x748|0x3748)\b.*", Problem.NO_TARGET),
         Sign(r"unknown chip id!.*", Problem.UNKNOWN_CHIP),
-        Sign(r"Failed to connect to target|Can not connect to target.*", Problem.NO_TARGET),
+        Sign(r"Can not connect to target.*", Problem.NO_TARGET),
         Sign(r"invalid command line", Problem.TOO_OLD),
     ),
 )

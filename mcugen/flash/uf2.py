@@ -78,11 +78,10 @@ TOOL = Tool(
     signs=(
         Sign(r"No space left on device", Problem.DOES_NOT_FIT),
         Sign(r"Permission denied|Read-only file system", Problem.NO_PERMISSION),
-        Sign(r"cannot create.*|No such file or directory|Not a directory", Problem.NO_PROBE),
-        Sign(r"(?i)verif\w+.*fail.*", Problem.MISMATCH),
-        Sign(r"(?i)security bits.*|.*(locked|protected).*", Problem.LOCKED),
-        Sign(r"(?i)(too large|too big|out of bounds).*", Problem.DOES_NOT_FIT),
-        Sign(r"(?i).*(not compatible|wrong (family|board)).*", Problem.WRONG_CHIP),
-        Sign(r"(?i).*(target|interface).*(not|unable|fail).*", Problem.NO_TARGET),
+        Sign(r"No such file or directory|Not a directory", Problem.NO_PROBE),
+        Sign(r"FAILED to unlock the target.*", Problem.LOCKED),
+        Sign(r"FAILED to (reset/halt|initialize) the target.*", Problem.NO_TARGET),
+        Sign(r"Flash algorithm (erase|write).* command FAILURE", Problem.LOCKED),
+        Sign(r"isn't compatible with this mode or device.*", Problem.WRONG_CHIP),
     ),
 )

@@ -8,7 +8,7 @@ from mcugen.errors import McugenError
 from mcugen.flash import TOOLS, Wish, flash, usb
 from mcugen.flash.choice import candidates
 from mcugen.target.boards import load_board
-from tests.flash.conftest import BOARD, SERIAL, Bench, failing, plug_in
+from tests.flash.conftest import BOARD, SERIAL, Bench, failing, outputs, plug_in
 
 
 def refused(folder: Path, wish: Wish = Wish(), board: str = BOARD) -> str:  # noqa: B008 - frozen
@@ -88,6 +88,9 @@ def test_two_probes_on_usb(bench: Bench, folder: Path) -> None:
 def test_two_boot_loaders_have_places_not_numbers(bench: Bench, folder: Path) -> None:
     bench.install("picotool", failing("picotool", "SEVERAL_PROBES"))
     assert "--serial-number 1:10" in refused(folder, board="rp2040")
+    later = outputs("picotool")["failure"][-2]  # since 2.0 it tells RP2350 boards apart
+    bench.install("picotool", later)
+    assert "picotool finds 2 probes" in refused(folder, board="rp2040")
     report = flash(folder, load_board("rp2040"), Wish(serial_number="1:11"))
     assert report.commands[0].endswith("--bus 1 --address 11")
 
@@ -116,7 +119,8 @@ def test_a_dry_run_needs_neither_tool_nor_probe(bench: Bench, folder: Path) -> N
     report = flash(folder, load_board(BOARD), wish)
     assert report.runner == "pyocd"  # the first that is installed
     assert report.commands == (
-        "pyocd load --no-wait -t stm32f446retx -u 12 digits/build/stm32f446/firmware.hex",
+        "pyocd load --no-wait -t stm32f446retx -u 12 -O auto_unlock=false "
+        "digits/build/stm32f446/firmware.hex",
     )
     assert report.verified is False
     assert bench.commands == []

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from mcugen.errors import McugenError
 from mcugen.flash import TOOLS
-from mcugen.target.boards import all_boards, load_board
+from mcugen.target.boards import all_boards, boards_folder, load_board, read_board
 from tests.flash.conftest import BOARD, BY_NAME, SERIAL, commands, job
 
 GOLDEN = Path(__file__).parent / "commands.txt"
@@ -62,7 +63,12 @@ IMAGE = f"digits/build/{BOARD}/firmware"
             True,
             f"st-flash --serial {SERIAL} --reset write {IMAGE}.bin 0x08000000",
         ),
-        ("pyocd", SERIAL, False, f"pyocd load --no-wait -t stm32f446retx -u {SERIAL} {IMAGE}.hex"),
+        (
+            "pyocd",
+            "12",
+            False,
+            f"pyocd load --no-wait -t stm32f446retx -u 12 -O auto_unlock=false {IMAGE}.hex",
+        ),
         (
             "stm32cubeprogrammer",
             SERIAL,
@@ -113,3 +119,21 @@ def test_a_folder_with_a_space() -> None:
 def test_every_runner_is_a_tool_and_every_tool_a_runner() -> None:
     used = {name for board in all_boards() if board.flash for name in board.flash.runners}
     assert used == {tool.name for tool in TOOLS} == BY_NAME.keys()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "name"),
+    [
+        ('"pyocd", ', "", "pyocd"),
+        ('[flash.jlink]\ndevice = "STM32F446RE"', "", "jlink"),
+    ],
+)
+def test_a_runner_and_its_table_belong_together(
+    old: str, new: str, name: str, tmp_path: Path
+) -> None:
+    text = (boards_folder() / f"{BOARD}.toml").read_text()
+    assert old in text
+    path = tmp_path / f"{BOARD}.toml"
+    path.write_text(text.replace(old, new))
+    with pytest.raises(McugenError, match=rf"'{name}' needs a place in runners and a table"):
+        read_board(path)
