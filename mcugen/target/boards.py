@@ -25,7 +25,6 @@ Count = Annotated[int, Field(ge=1, lt=2**32)]
 Address = Annotated[int, Field(ge=0, lt=2**32)]
 Settings = dict[Name, Annotated[int, Field(ge=0, lt=2**32)]]
 UsbId = Annotated[str, Field(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}$")]
-Names = Annotated[tuple[Text, ...], Field(strict=False)]
 
 Runner = Literal[
     "openocd",

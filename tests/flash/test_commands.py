@@ -135,5 +135,5 @@ def test_a_runner_and_its_table_belong_together(
     assert old in text
     path = tmp_path / f"{BOARD}.toml"
     path.write_text(text.replace(old, new))
-    with pytest.raises(McugenError, match=rf"'{name}' needs a place in runners and a table"):
+    with pytest.raises(McugenError, match=rf"'{name}' needs both a place in runners and a table"):
         read_board(path)
