@@ -13,7 +13,14 @@ from mcugen.ir import ops
 from mcugen.kernels.base import Kernel, Recipe
 from mcugen.kernels.constants import Constant, bit_words
 from mcugen.kernels.counts import counts_of
-from mcugen.kernels.sliced import Sliced, lanes, layer_of, thresholds, window_constants
+from mcugen.kernels.sliced import (
+    Sliced,
+    case_constants,
+    lanes,
+    layer_of,
+    range_constants,
+    thresholds,
+)
 from mcugen.kernels.step import Step
 from mcugen.kernels.storage import WORD_BITS, words
 from mcugen.kernels.straight.gates import GROUP_INPUTS, GROUP_WORDS
@@ -133,7 +140,12 @@ def build(step: Step, core: Core) -> Recipe:
             pixel_words=source.storage.pixel_units,
             output_units=step.output.storage.pixel_units,
         ),
-        constants=(_packed(made.bits), *made.constants, *window_constants(cases)),
+        constants=(
+            _packed(made.bits),
+            *made.constants,
+            *range_constants(cases),
+            *case_constants(cases),
+        ),
         overlaps=(None,),
         epilogue=made.epilogue,
         scratch_bytes=4 * (table_words + made.sliced.lane_words + 8 * eights),

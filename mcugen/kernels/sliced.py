@@ -183,23 +183,24 @@ def lanes(bits: np.ndarray) -> np.ndarray:
     return pack_planes(bits.astype(np.int8))
 
 
-def window_constants(cases: Cases) -> tuple[Constant, ...]:
-    """Tables that say which case each window is, and where each tap is inside."""
+def range_constants(cases: Cases) -> tuple[Constant, ...]:
+    """Tables that say at which output positions each tap is inside."""
     both = (("rows", "row", cases.rows), ("columns", "column", cases.columns))
-    ranges = [
+    return tuple(
         numbers(name, axis.ranges, "table", f"[{one} of the window][first, end]: where inside")
         for name, one, axis in both
-    ]
+    )
+
+
+def case_constants(cases: Cases) -> tuple[Constant, ...]:
+    """Tables that say which case each window is, where there is more than one."""
     if cases.count == 1:
-        return tuple(ranges)
+        return ()
     steps: tuple[tuple[str, AxisCases, int], ...] = (
         ("row", cases.rows, cases.columns.count),
         ("column", cases.columns, 1),
     )
-    return (
-        *ranges,
-        *(
-            numbers(f"{name}_case", axis.cases * step, "table", f"[output {name}]")
-            for name, axis, step in steps
-        ),
+    return tuple(
+        numbers(f"{name}_case", axis.cases * step, "table", f"[output {name}]")
+        for name, axis, step in steps
     )

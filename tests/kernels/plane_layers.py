@@ -64,12 +64,21 @@ class _Writer:
 
 def conv2d_layer(seed: int) -> Program:
     """A convolution; windows may be strided, dilated and padded by different amounts."""
-    w = _Writer(seed)
+    return _convolution(_Writer(seed), f"conv{seed}", depthwise=False)
+
+
+def depthwise_layer(seed: int) -> Program:
+    """A depthwise convolution, as `conv2d_layer`."""
+    return _convolution(_Writer(seed), f"depthwise{seed}", depthwise=True)
+
+
+def _convolution(w: _Writer, name: str, *, depthwise: bool) -> Program:
     size = (w.between(1, 3), w.between(1, 3))
-    shape = (1, w.between(1, 9), w.between(1, 9), w.channels())
+    shape = (1, w.between(1, 9), w.between(1, 9), w.channels() + depthwise)
     b = Builder(TensorType(shape, w.planes()))
-    out = w.channels()
-    weights = w.weights(b, (out, *size, shape[-1]))
+    groups = shape[-1] if depthwise else 1
+    out = groups if depthwise else w.channels()
+    weights = w.weights(b, (out, *size, shape[-1] // groups))
     padding = tuple(w.between(0, 2) for _ in range(4))
     # What does not fit is padded until it does.
     room = [max(0, size[axis] - shape[1 + axis]) for axis in (0, 1)]
@@ -79,11 +88,12 @@ def conv2d_layer(seed: int) -> Program:
         weights,
         stride=(w.between(1, 2), w.between(1, 3)),
         padding=padding,
+        groups=groups,
         x_zero=w.zero(),
     )
     if w.rng.random() < 0.2 and min(shape[1:3]) > 4:
         op = replace(op, dilation=(2, 2))
-    return _named(b.done(w.epilogue(b, b.op(op))), f"conv{seed}")
+    return _named(b.done(w.epilogue(b, b.op(op))), name)
 
 
 def linear_layer(seed: int) -> Program:

@@ -1,6 +1,6 @@
 """Bit-sliced kernels compute what the interpreter computes, on the host and on cores.
 
-A failure names its program: `conv2d_layer(seed)` or `linear_layer(seed)`.
+A failure names its program: `conv2d_layer(seed)` and the like.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,10 +24,14 @@ from mcugen.profile.model import ModelEmulator
 from mcugen.profile.trace import Tracer
 from mcugen.run.host import run_several_sanitized
 from mcugen.target.cores import Core, core_named
-from tests.kernels.plane_layers import conv2d_layer, linear_layer
+from tests.kernels.plane_layers import conv2d_layer, depthwise_layer, linear_layer
 from tests.programs import random_inputs
 
-SLICED = {conv2d_layer: "conv2d_sliced", linear_layer: "linear_sliced"}
+SLICED = {
+    conv2d_layer: "conv2d_sliced",
+    depthwise_layer: "depthwise_sliced",
+    linear_layer: "linear_sliced",
+}
 
 
 def _manifest(program: Program, kernel: str, core: Core, folder: Path) -> Manifest | None:

@@ -62,3 +62,16 @@ def prefixed(inputs: int, planes: int) -> Network:
         counter.pair(1, net.xor(p2, differs), net.xor(carry_odd, differs))
     counter.close()
     return net
+
+
+def lanewise(inputs: int, planes: int) -> Network:
+    """Adds words of `x`, each exclusive or one of `weights`: every lane has an input of its own.
+
+    Roots: counter, x, weights.
+    """
+    net = Network()
+    counter = Counter(net, planes)
+    for index in range(inputs):
+        counter.word(0, net.xor(net.load("x", index), net.load("weights", index)))
+    counter.close()
+    return net

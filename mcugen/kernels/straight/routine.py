@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from mcugen.kernels.straight.gates import Gate, Kind, needed
-from mcugen.kernels.straight.networks import prefixed, tabulated
+from mcugen.kernels.straight.networks import lanewise, prefixed, tabulated
 
 
 @dataclass(frozen=True)
@@ -60,4 +60,15 @@ def prefixed_counts(inputs: int, planes: int) -> Routine:
         gates=needed(prefixed(inputs, planes).gates),
         roots=("counter", "x", "weights"),
         advances=(Advance("x", inputs // 32), Advance("weights", inputs)),
+    )
+
+
+def lanewise_counts(inputs: int, planes: int) -> Routine:
+    """Runs `networks.lanewise` once."""
+    return Routine(
+        name=f"lanewise_{inputs}_{planes}",
+        purpose=f"Adds {inputs} inputs of each lane to counters of {planes} planes.",
+        gates=needed(lanewise(inputs, planes).gates),
+        roots=("counter", "x", "weights"),
+        advances=(),
     )
