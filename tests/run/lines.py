@@ -22,11 +22,18 @@ class PythonBoard:
     silent: bool = False
     cycles: int = 1000
     refuse: Status = Status.OK
+    spare_bytes: int = 256
+    captures: int = 0
     requests: list[int] = field(default_factory=list)
     _arrived: bytes = b""
     _reply: bytes = b""
     _input: bytearray = field(default_factory=lambda: bytearray(600))
     _output: bytes = b""
+    _kept: bytes = b""
+
+    def arena(self, layers: int) -> bytes:
+        """Its 700 bytes of arena after so many layers."""
+        return bytes((place + layers) % 251 for place in range(700))
 
     def send(self, data: bytes) -> None:
         *complete, self._arrived = (self._arrived + data).split(b"\0")
@@ -62,13 +69,19 @@ class PythonBoard:
             reply |= {"digest": self.digest, "board": b"python", "clock_hz": 16_000_000}
             reply |= {"clock_source": 0, "cycle_source": 0, "input_bytes": 600}
             reply |= {"output_bytes": 600, "layer_count": 70}
-            reply |= {"arena_bytes": 700, "capture_bytes": 256}
+            reply |= {"arena_bytes": 700, "capture_bytes": self.spare_bytes}
         elif message is protocol.WRITE_INPUT:
             self._input[offset : offset + len(tail)] = tail
         elif message is protocol.RUN:
             self._output = bytes(self._input[::-1])
             reply |= {"model_status": 0, "cycles": self.cycles, "digest_prefix": self.digest[:8]}
             reply |= {"output_crc": zlib.crc32(self._output)}
+        elif message is protocol.CAPTURE:
+            self.captures += 1
+            self._kept = self.arena(int(values["layers"]))[offset : offset + length]
+            reply |= {"crc": zlib.crc32(self._kept)}
+        elif message is protocol.READ_CAPTURE:
+            reply_tail = self._kept[offset : offset + length]
         elif message is protocol.READ_OUTPUT:
             reply_tail = self._output[offset : offset + length]
         elif message is protocol.READ_LAYER_CYCLES:
