@@ -54,6 +54,8 @@ class CheckReport:
     mismatched_elements: dict[str, int]
     elements: int
     """Output elements compared."""
+    largest_difference: float | None
+    """Of C's outputs from PyTorch's, as real numbers; None where a function was left out."""
     layers: tuple[LayerAgreement, ...] = ()
 
     @property
@@ -76,6 +78,7 @@ class _Counts:
     same_class: dict[str, int] = field(default_factory=dict)
     mismatched: dict[str, int] = field(default_factory=dict)
     elements: int = 0
+    largest_difference: float | None = None
     layer_equal: dict[str, int] = field(default_factory=dict)
     layer_elements: dict[str, int] = field(default_factory=dict)
     layer_difference: dict[str, int] = field(default_factory=dict)
@@ -145,6 +148,7 @@ class Checker:
             distance = np.abs(boundary.real(c) - torch_output.reshape(boundary.real(c).shape))
             off = distance > 0.5001 * np.max(boundary.meaning.scale)
             _count(counts.mismatched, "reference_c", off.sum())
+            counts.largest_difference = max(counts.largest_difference or 0.0, float(distance.max()))
         counts.elements += c.size
         counts.samples += len(y)
 
@@ -179,6 +183,7 @@ class Checker:
             {name: same / counts.samples for name, same in counts.same_class.items()},
             counts.mismatched,
             counts.elements,
+            counts.largest_difference,
             tuple(
                 LayerAgreement(
                     name,
