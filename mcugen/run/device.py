@@ -63,7 +63,7 @@ class Device:
 
     def __init__(self, line: Line, timing: Timing | None = None, *, emulated: bool = False) -> None:
         self.emulated = emulated
-        self._line = line
+        self.line = line
         self._timing = timing or Timing()
         self._exchange = Exchange(line, self._timing)
         self._identity: Identity | None = None
@@ -78,7 +78,7 @@ class Device:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._line.close()
+        self.line.close()
 
     @property
     def retries(self) -> int:

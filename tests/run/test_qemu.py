@@ -28,7 +28,7 @@ from tests.run.lines import ChangedLine, noise
 
 
 def _line_of(device: Device) -> Line:
-    return device._line
+    return device.line
 
 
 def test_fifty_samples(tiny: Tiny) -> None:
