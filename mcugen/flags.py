@@ -8,7 +8,7 @@ import typer
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A .pt2 file.")]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Output of `mcugen generate`.")]
-BoardName = Annotated[str, typer.Option("--board", help="See `mcugen boards`.")]
+BoardName = Annotated[str, typer.Option("--board", help="See `mcugen boards`; or a .toml file.")]
 Runner = Annotated[
     str | None, typer.Option("--runner", help="The tool; default: the first that is there.")
 ]
@@ -18,7 +18,9 @@ SerialNumber = Annotated[
 ]
 Verify = Annotated[bool, typer.Option("--verify/--no-verify", help="Read back what was written.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the command and touch nothing.")]
-MaybeBoard = Annotated[str | None, typer.Option("--board", help="See `mcugen boards`.")]
+MaybeBoard = Annotated[
+    str | None, typer.Option("--board", help="See `mcugen boards`; or a .toml file.")
+]
 MaybeCore = Annotated[str | None, typer.Option("--core", help="cortex-m0plus, cortex-m4, ...")]
 DataName = Annotated[
     str, typer.Option("--data", help="mnist, cifar10, digits, or an .npz with x and y.")

@@ -344,14 +344,17 @@ def board_names() -> tuple[str, ...]:
 
 
 def load_board(name: str) -> Board:
-    """The board called `name`.
+    """The board called `name`, or the one that the file `name`, which ends in .toml, describes.
 
     Raises:
         McugenError: there is no such board, or its file is wrong.
     """
+    if name.endswith(".toml"):
+        return read_board(Path(name))
     names = board_names()
     if name not in names:
-        raise fail("target", f"unknown board '{name}'", help=f"known boards: {', '.join(names)}")
+        help_ = f"known boards: {', '.join(names)}; or name a .toml file"
+        raise fail("target", f"unknown board '{name}'", help=help_)
     return read_board(boards_folder() / f"{name}.toml")
 
 
