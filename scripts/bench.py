@@ -1,5 +1,7 @@
 """Speed and memory of the models in tests/models on each core: `scripts/bench [--save] [--json]`.
 
+Single layers of bit planes follow them, on the cores that their kernels are written for.
+
 Cycles come from the deterministic cycle model at zero wait states, flash and RAM from the linked
 image, so that two runs of one commit print the same. `--save` makes the result the baseline that
 later runs are compared with (docs/bench.json).
@@ -18,14 +20,16 @@ from rich.table import Table
 
 from mcugen import pipeline
 from mcugen.build.elf import read_elf
-from mcugen.emit.manifest import read_manifest
+from mcugen.emit import Emitted, emit, write
 from mcugen.profile.image import build_image
 from mcugen.profile.profile import profile
 from mcugen.report.console import progress, show_json
 from mcugen.target.cores import CORES, Core
+from scripts.bench_layers import LAYERS
 
 MODELS = sorted(Path("tests/models").glob("*.pt2"))
 CORE_NAMES = ("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33")
+LAYER_CORES = ("cortex-m0plus", "cortex-m3", "cortex-m4")
 BASELINE = Path("docs/bench.json")
 
 
@@ -46,14 +50,13 @@ class Row:
         return self.cycles / self.macs
 
 
-def measure(model: Path, core: Core, folder: Path) -> Row:
-    """Generate, build and profile one model for one core."""
-    result = pipeline.emitted(pipeline.load(model), core, None, None, False)
-    pipeline.generate(result, folder, force=False)
+def measure(name: str, result: Emitted, core: Core, folder: Path) -> Row:
+    """Build and profile what was emitted for one core."""
+    write(folder, result)
     report = profile(folder, core)
-    image = read_elf(build_image(folder, read_manifest(folder), core))
+    image = read_elf(build_image(folder, result.manifest, core))
     return Row(
-        model=model.stem,
+        model=name,
         core=core.name,
         macs=report.macs,
         cycles=report.cycles,
@@ -67,7 +70,13 @@ def rows() -> Iterator[Row]:
     with tempfile.TemporaryDirectory(prefix="mcugen-bench-") as scratch:
         for model in MODELS:
             for name in CORE_NAMES:
-                yield measure(model, CORES[name], Path(scratch) / f"{model.stem}-{name}")
+                core, folder = CORES[name], Path(scratch) / f"{model.stem}-{name}"
+                result = pipeline.emitted(pipeline.load(model), core, None, None, False)
+                yield measure(model.stem, result, core, folder)
+        for index, (layer, make) in enumerate(LAYERS.items()):
+            for name in LAYER_CORES:
+                core, folder = CORES[name], Path(scratch) / f"{index}-{name}"
+                yield measure(layer, emit(make(), core, "layer"), core, folder)
 
 
 def table(measured: list[Row], before: dict[tuple[str, str], Row]) -> Table:
@@ -92,7 +101,7 @@ def table(measured: list[Row], before: dict[tuple[str, str], Row]) -> Table:
             row.core,
             f"{row.cycles:,}",
             change,
-            f"{row.cycles_per_mac:.2f}",
+            f"{row.cycles_per_mac:.3f}",
             f"{row.flash:,}",
             f"{row.ram:,}",
             f"{row.stack:,}",
@@ -112,7 +121,8 @@ def main() -> None:
     parser.add_argument("--save", action="store_true", help="make the result the baseline")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     arguments = parser.parse_args()
-    with progress("measuring", len(MODELS) * len(CORE_NAMES)) as advance:
+    steps = len(MODELS) * len(CORE_NAMES) + len(LAYERS) * len(LAYER_CORES)
+    with progress("measuring", steps) as advance:
         measured = []
         for row in rows():
             measured.append(row)

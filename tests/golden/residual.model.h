@@ -30,7 +30,7 @@ extern "C" {
 #define MODEL_ARENA_SECTION /* for the caller's residual_t */
 #endif
 #ifndef MODEL_FAST_CODE
-#define MODEL_FAST_CODE /* on every layer's function */
+#define MODEL_FAST_CODE /* on every layer's function; assembly goes to MODEL_FAST_CODE_SECTION, a string */
 #endif
 
 #define RESIDUAL_MODEL_SHA256 ""

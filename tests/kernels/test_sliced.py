@@ -11,7 +11,7 @@ import pytest
 
 from mcugen import tools
 from mcugen.build import gcc
-from mcugen.build.elf import disassemble
+from mcugen.build.elf import disassemble, read_elf
 from mcugen.build.stack import add_library, read_callgraph, worst_case
 from mcugen.emit import emit, write
 from mcugen.emit.encoding import decode_output, encode_input
@@ -116,3 +116,22 @@ def test_stack_bound_counts_what_assembly_pushes(
     model.run()
     used = model.emulator.stack_peak_bytes()
     assert used <= bound <= used + 64
+
+
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4"])
+@pytest.mark.parametrize("make", SLICED)
+def test_fast_code_takes_all_code_of_a_layer(
+    make: Callable[[int], Program], core: str, tmp_path: Path
+) -> None:
+    known, program = core_named(core), make(0)
+    assert _manifest(program, SLICED[make], known, tmp_path)
+    section = ".fast"
+    options = [
+        f'-DMODEL_FAST_CODE=__attribute__((section("{section}")))',
+        f'-DMODEL_FAST_CODE_SECTION="{section}"',
+    ]
+    source, built = tmp_path / program.name / "model.c", tmp_path / "model.o"
+    tools.run_checked(gcc.compile_object(known, source, built, options=options))
+    left = [item for item in read_elf(built).sections if item.name.startswith(".text.")]
+    api = ("_init", "_reset", "_input", "_output", "_run", "_layer_name")
+    assert [item.name for item in left if not item.name.endswith(api)] == []
