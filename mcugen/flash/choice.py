@@ -80,7 +80,10 @@ def choose(board: Board, order: Sequence[Tool], wanted: str | None) -> Choice:
         seen += listed
     if blind:
         return blind
-    raise _no_probe(board, usable, seen, wanted)
+    missing = [tool for tool in order if tool not in present]
+    if wanted is not None:
+        raise _not_that_probe(seen, wanted)
+    raise _no_probe(board, usable, missing)
 
 
 def _too_old(tool: Tool) -> Fault | None:
@@ -117,13 +120,18 @@ def _several(tool: Tool, found: Sequence[Probe]) -> McugenError:
     )
 
 
-def _no_probe(
-    board: Board, asked: Sequence[Tool], seen: Sequence[Probe], wanted: str | None
-) -> McugenError:
+def _not_that_probe(seen: Sequence[Probe], wanted: str) -> McugenError:
+    got = "\n".join(dict.fromkeys(map(str, seen))) or "no probes at all"
+    help_ = "mcugen flash without --serial-number takes the only one"
+    return fail("flash", f"no probe has serial number {wanted}", got=got, help=help_)
+
+
+def _no_probe(board: Board, asked: Sequence[Tool], missing: Sequence[Tool]) -> McugenError:
     names = ", ".join(tool.name for tool in asked)
-    if wanted is not None:
-        got = "\n".join(dict.fromkeys(map(str, seen))) or "no probes at all"
-        help_ = "mcugen flash without --serial-number takes the only one"
-        return fail("flash", f"no probe has serial number {wanted}", got=got, help=help_)
-    ways = "; or ".join(dict.fromkeys(tool.connect for tool in asked))
-    return fail("flash", f"no probe of {board.board.title} found", at=names, help=ways)
+    ways = list(dict.fromkeys(tool.connect for tool in asked))
+    if missing:
+        others = ", ".join(tool.name for tool in missing)
+        ways.append(f"install another tool ({others}; see mcugen doctor)")
+    return fail(
+        "flash", f"no probe of {board.board.title} found", at=names, help="; or ".join(ways)
+    )

@@ -29,7 +29,7 @@ def _command(job: Job, *commands: str) -> tuple[str, ...]:
     if settings.transport:
         argv += ["-c", f"transport select {settings.transport}"]
     if job.probe:
-        argv += ["-c", f"adapter serial {job.probe}"]
+        argv += ["-c", f"adapter serial {_tcl(job.probe)}"]
     for name in targets:
         argv += ["-f", name]
     if settings.speed_khz:
@@ -39,9 +39,9 @@ def _command(job: Job, *commands: str) -> tuple[str, ...]:
     return tuple(argv)
 
 
-def _tcl(path: str) -> str:
-    """`path` as one Tcl word."""
-    return path if re.fullmatch(r"[\w./+-]+", path) else "{" + path + "}"
+def _tcl(text: str) -> str:
+    """`text` as one Tcl word: a path may hold spaces, a device may give itself any number."""
+    return text if re.fullmatch(r"[\w./+-]+", text) else re.sub(r"([^\w./+-])", r"\\\1", text)
 
 
 def _steps(job: Job) -> tuple[Step, ...]:

@@ -26,7 +26,7 @@ def _chip(job: Job) -> Step:
 
 
 def _probes(board: Board, ask: Ask) -> tuple[Probe, ...]:
-    return tuple(Probe(port.path, port.description) for port in found_ports() if port.usb_id)
+    return tuple(Probe(port.path, port.description) for port in found_ports())
 
 
 def _unlock(job: Job) -> str:

@@ -58,6 +58,7 @@ def test_no_probe(bench: Bench, folder: Path) -> None:
     words = refused(folder)
     assert "no probe of Nucleo-F446RE found\n  at  stlink, pyocd" in words
     assert "USB cable that carries data" in words
+    assert "or install another tool (openocd, stm32cubeprogrammer, probe_rs, jlink, uf2" in words
     bench.install("picotool", failing("picotool", "NO_PROBE"))
     assert "hold the BOOTSEL button" in refused(folder, board="rp2040")
 

@@ -111,9 +111,16 @@ def test_a_folder_with_a_space() -> None:
     made = job(board)
     spaced = type(made)(board, board.flash, Path("my digits"), None, True)
     (openocd,) = commands(BY_NAME["openocd"], spaced)
-    assert openocd.endswith("-c 'program {my digits/firmware.elf} verify reset exit'")
+    assert openocd.endswith("-c 'program my\\ digits/firmware.elf verify reset exit'")
     assert "'\"'\"'" in commands(BY_NAME["pyocd"], spaced)[1]
     assert 'loadfile "my digits/firmware.hex"' in commands(BY_NAME["jlink"], spaced)[0]
+
+
+def test_a_probe_cannot_give_orders() -> None:
+    """A serial number comes from the device, and OpenOCD's commands are a program."""
+    made = job(load_board(BOARD), 'x[exec reboot]$y;{"')
+    (step,) = BY_NAME["openocd"].steps(made)
+    assert step.argv[4] == r"adapter serial x\[exec\ reboot\]\$y\;\{\""
 
 
 def test_every_runner_is_a_tool_and_every_tool_a_runner() -> None:
