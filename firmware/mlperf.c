@@ -22,6 +22,8 @@
 #define COMMAND_MAX 80u
 #define END_OF_COMMAND ((uint8_t)'%')
 
+#define STEP_BACK 0x80000000u
+
 #define INFERENCES_DEFAULT 1u
 #define WARM_UPS_DEFAULT 10u
 
@@ -51,7 +53,8 @@ static struct {
 static struct {
     uint32_t hz;
     uint32_t seconds;
-    uint32_t second_started; /* cycles_now() then */
+    uint32_t second_started; /* in cycles */
+    uint32_t latest;         /* count of cycles that was read last */
 } watch;
 
 /* The next word of the command, or null at its end. Words are separated by blanks. */
@@ -77,9 +80,19 @@ static const char *next_word(void)
     return word;
 }
 
+/* Core cycles so far. A count that seems to step back, as an emulator's can, stays where it was. */
+static uint32_t steady_cycles(void)
+{
+    const uint32_t now = cycles_now();
+    if (now - watch.latest < STEP_BACK) {
+        watch.latest = now;
+    }
+    return watch.latest;
+}
+
 void mlperf_tick(void)
 {
-    while (cycles_now() - watch.second_started >= watch.hz) {
+    while (steady_cycles() - watch.second_started >= watch.hz) {
         watch.second_started += watch.hz;
         watch.seconds++;
     }
@@ -89,7 +102,7 @@ void mlperf_tick(void)
 static void put_timestamp(void)
 {
     mlperf_tick();
-    const uint32_t cycles = cycles_now() - watch.second_started;
+    const uint32_t cycles = watch.latest - watch.second_started;
     put("m-lap-us-");
     put_number(watch.seconds);
     put_digits(cycles / (watch.hz / 1000000u), 6u);
@@ -299,7 +312,8 @@ static bool is_printable(uint8_t byte)
 void mlperf_start(platform_clock clock)
 {
     watch.hz = clock.core_hz;
-    watch.second_started = cycles_now();
+    watch.latest = cycles_now();
+    watch.second_started = watch.latest;
     line.active = true;
     put("m-init-done\r\nm-ready\r\n");
 }

@@ -21,7 +21,7 @@ void mlperf_receive(uint8_t byte);
 /* A valid frame has come: what follows is not text. */
 void mlperf_stop(void);
 
-/* To be called more often than the cycle counter wraps. */
+/* To be called at least every 2^31 core cycles, lest time stand still. */
 void mlperf_tick(void);
 
 #endif
