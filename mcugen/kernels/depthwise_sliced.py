@@ -30,6 +30,10 @@ class Context:
     geometry: Geometry
     routine: str
     taps: int
+    inner: tuple[int, int] | None
+    """Rows and columns of the image at which a window that lies inside may begin."""
+    offsets: tuple[int, ...]
+    """Where its words lie from the first."""
     cases: bool
     """Windows differ in their taps inside the image."""
     plane_words: int
@@ -63,7 +67,7 @@ def cost(step: Step, core: Core) -> int:
     planes = counts.most.bit_length() + 1
     terms = 1 if counts.shared else counts.shifts.size
     finish = passed * planes * 7 + 60 if passed else 32 * (25 + 15 * terms)
-    window = counts.shifts.size * (taps * 22 + 100) + finish
+    window = counts.shifts.size * (taps * 10 + 100) + finish
     _, height, width, channels = step.accumulator.shape
     cycles = height * width * words(channels) * window
     return cycles * 3 // 2 if core.architecture == "armv6-m" else cycles
@@ -87,6 +91,8 @@ def build(step: Step, core: Core) -> Recipe:
             geometry=geometry(step, (height, width)),
             routine=routine.name,
             taps=height * width,
+            inner=_inner(step, (height, width)),
+            offsets=_offsets(step, (height, width)),
             cases=cases.count > 1,
             plane_words=words(step.inputs[0].type.channels),
             pixel_words=step.inputs[0].storage.pixel_units,
@@ -104,6 +110,23 @@ def build(step: Step, core: Core) -> Recipe:
         code_bytes=700 + routine.code_bytes,
         routines=(routine,),
     )
+
+
+def _inner(step: Step, size: tuple[int, int]) -> tuple[int, int] | None:
+    op = step.op
+    assert isinstance(op, ops.Conv2d)
+    _, height, width, _ = step.inputs[0].type.shape
+    rows = height - op.dilation[0] * (size[0] - 1)
+    columns = width - op.dilation[1] * (size[1] - 1)
+    return (rows, columns) if min(rows, columns) > 0 else None
+
+
+def _offsets(step: Step, size: tuple[int, int]) -> tuple[int, ...]:
+    op, source = step.op, step.inputs[0]
+    assert isinstance(op, ops.Conv2d)
+    rows = np.arange(size[0])[:, None] * op.dilation[0] * source.type.shape[2]
+    places = (rows + np.arange(size[1]) * op.dilation[1]) * source.storage.pixel_units
+    return tuple(places.ravel().tolist())
 
 
 KERNEL = Kernel(
