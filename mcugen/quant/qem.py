@@ -20,7 +20,7 @@ RIDGE = 1e-8  # keeps the closed form solvable where two planes have equal or op
 DECAY = 1e-4  # lambda of the gradient solver
 DESCENT_STEPS = 50
 OUTSIDE = 0.001  # share of the values on either side that the first grid leaves out
-NARROWER = tuple(step / 40 for step in range(39, 3, -1))  # 0.1 … 0.975 of its reach are tried too
+REACHES = tuple(step / 20 for step in range(20, 1, -1))  # 1.0 … 0.1 of the first grid's are tried
 
 
 @dataclass(frozen=True)
@@ -139,16 +139,17 @@ class Qem:
         """The grid of the values in all batches `[C, n]`, after up to `ROUNDS` rounds.
 
         As with every descent the start decides where it ends. Without one given, each row has the
-        better of two ends: from the grid of `start`, and from the best of the uniform grids with
-        that or a `NARROWER` reach, so that none of these is better than the result.
+        better of two ends: from the grid of `start`, and from the best of the uniform grids that
+        have one of `REACHES` of its reach, so that none of these is better than the result.
         """
         if start is not None:
             return self._settled(batches, start)
-        widest = narrowed = self.start(torch.cat(list(batches), 1))
-        for share in NARROWER:
-            trial = Solution(widest.basis * share, widest.offset)
-            narrowed = self._better(batches, narrowed, trial)
-        ends = (self._settled(batches, grid) for grid in (widest, narrowed))
+        widest = self.start(torch.cat(list(batches), 1))
+        grids = [Solution(widest.basis * reach, widest.offset) for reach in REACHES]
+        errors = torch.stack([self._over(batches, grid).error for grid in grids])  # [R, C]
+        reach = torch.tensor(REACHES, dtype=torch.float64)[errors.argmin(0)]
+        uniform = Solution(widest.basis * reach[:, None], widest.offset)
+        ends = (self._settled(batches, grid) for grid in (widest, uniform))
         return self._better(batches, *ends)
 
     def _settled(self, batches: Sequence[Tensor], at: Solution) -> Solution:

@@ -11,6 +11,7 @@ import statistics
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -176,13 +177,13 @@ def lenet() -> Group:
 
 
 def cifar() -> Group:
-    """CIFAR-10 with planes everywhere but in the image."""
+    """CIFAR-10 with planes everywhere but in the image, the first layer's weights on 2 at least."""
     config = TrainConfig("vgg", "cifar10", Path(), epochs=20, augment=True)
     rows = [Row("float", [Run("cifar_float", config, Float())])]
-    config = dataclasses.replace(config, epochs=8)
+    config = dataclasses.replace(config, epochs=6)
     for planes in PLANES:
-        run = Run(f"cifar{planes}", config, Planes(planes=planes), "cifar_float")
-        rows.append(Row(f"int{planes}", [run]))
+        options = Planes(planes, layer_planes=f"conv1={max(planes, 2)}")
+        rows.append(Row(f"int{planes}", [Run(f"cifar{planes}", config, options, "cifar_float")]))
     return Group("vgg on CIFAR-10, fine-tuned", "", rows)
 
 
@@ -221,8 +222,8 @@ def main() -> None:
     folder = Folder(arguments.output)
     groups = [GROUPS[name]() for name in arguments.groups or GROUPS]
     for group in groups:
-        for row in group.rows:
-            for run in row.runs:
+        for seed in zip_longest(*(row.runs for row in group.rows)):  # all networks of one seed
+            for run in filter(None, seed):
                 folder.perform(run)
     for group in groups:
         Console(highlight=False, width=None if sys.stdout.isatty() else 120).print(

@@ -13,7 +13,7 @@ from torch import nn
 from mcugen.errors import McugenError
 from mcugen.quant import Basis, calibrate, follow_data_, quantize_
 from mcugen.quant.ops import quantize_basis
-from mcugen.quant.qem import NARROWER, ROUNDS, Qem, Solution
+from mcugen.quant.qem import REACHES, ROUNDS, Qem, Solution
 from mcugen.quant.quantizer import BasisQuantizer
 
 SOLVERS = ("closed", "gradient")
@@ -114,7 +114,7 @@ def test_no_row_is_worse_off_than_on_the_uniform_grids_tried(planes, offset, see
     qem = Qem(planes, offset)
     found = qem.moments(rows, qem.fit([rows])).error
     widest = qem.start(rows)  # uniform, about zero or about the middle of the values
-    for share in (1.0, *NARROWER):
+    for share in REACHES:
         grid = Solution(widest.basis * share, widest.offset)
         assert (found <= qem.moments(rows, grid).error).all()
 

@@ -1,0 +1,248 @@
+"""The runs behind `scripts/reproduce/bernoulli`: what is trained, on which seeds, and the tables.
+
+Every run leaves NAME.json in the output folder and is skipped once that is there; a run that was
+stopped goes on from its last epoch.
+"""
+
+import argparse
+import dataclasses
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from mcugen.train import TrainConfig, bernoulli, method, ste
+from mcugen.train import float as real
+from mcugen.train.bernoulli import sums
+
+SEEDS = range(3)
+EPOCHS = 28  # of whatever is compared
+
+console = Console(stderr=True, highlight=False)
+Options = bernoulli.Options | ste.Options | real.Options
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run."""
+
+    name: str
+    config: TrainConfig
+    options: Options
+
+
+@dataclass(frozen=True)
+class Row:
+    """One network over several seeds, and what was said or hoped of it."""
+
+    label: str
+    runs: list[Run]
+    beside: str = ""
+
+
+@dataclass(frozen=True)
+class Group:
+    """One table."""
+
+    title: str
+    rows: list[Row]
+
+
+def row(
+    name: str,
+    options: Options,
+    beside: str = "",
+    *,
+    epochs: int = EPOCHS,
+    model: str = "bits4k",
+    seeds: range = SEEDS,
+) -> Row:
+    """One kind of training, on all seeds."""
+    config = TrainConfig(model, "mnist", Path(), epochs=epochs)
+    stem = name.replace(" ", "_")
+    runs = [Run(f"{stem}_s{s}", dataclasses.replace(config, seed=s), options) for s in seeds]
+    return Row(name, runs, beside)
+
+
+def accuracy() -> Group:
+    """The document's network, with equal epochs for everything binary."""
+    rows = [
+        row("float", real.Options(), "99 %", epochs=6),
+        row("bernoulli", bernoulli.Options(), "97.5 %"),
+        row("ste identity", ste.Options("identity"), "89.5 %"),
+        row("ste clipped", ste.Options("clipped"), "89.5 %"),
+    ]
+    return Group(f"Five layers, 33,856 weights, binarized MNIST, {EPOCHS} epochs", rows)
+
+
+def schedules() -> Group:
+    """How layers become binary, with sums of convolutions as normal distributions."""
+    rows = [
+        row(f"schedule {schedule}", bernoulli.Options(schedule=schedule, normal=True))
+        for schedule in ("all", "layers", "parts")
+    ]
+    return Group(f"Schedules, {EPOCHS} epochs", rows)
+
+
+def chase() -> Group:
+    """What longer training and a larger network give."""
+    one = range(1)
+    rows = [
+        row(
+            "bernoulli 112 epochs", bernoulli.Options(normal=True), "97.5 %", epochs=112, seeds=one
+        ),
+        row("no shift", bernoulli.Options(normal=True, shift=0), seeds=one),
+        row("shift 2", bernoulli.Options(normal=True, shift=2), seeds=one),
+        row("ste clipped 112 epochs", ste.Options("clipped"), "97.5 %", epochs=112, seeds=one),
+        row("bits8k ste clipped", ste.Options("clipped"), "98 %", model="bits8k"),
+        row("bits8k bernoulli", bernoulli.Options(normal=True), "98 %", model="bits8k"),
+    ]
+    return Group("What else was tried", rows)
+
+
+GROUPS: dict[str, Callable[[], Group]] = {
+    "accuracy": accuracy,
+    "schedules": schedules,
+    "chase": chase,
+}
+METHODS = {bernoulli.Options: "bernoulli", ste.Options: "ste", real.Options: "float"}
+
+
+class Folder:
+    """The output folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir(parents=True, exist_ok=True)
+
+    def result(self, name: str) -> dict[str, Any] | None:
+        """What a finished run reached."""
+        file = self.path / f"{name}.json"
+        return json.loads(file.read_text()) if file.exists() else None
+
+    def keep(self, name: str, result: dict[str, Any]) -> None:
+        """Writes a result, whole or not at all."""
+        part = self.path / f"{name}.part"
+        part.write_text(json.dumps(result))
+        part.replace(self.path / f"{name}.json")
+
+    def perform(self, run: Run) -> None:
+        """Does a run unless it is done."""
+        if self.result(run.name) is not None:
+            return
+        config = dataclasses.replace(
+            run.config,
+            output=self.path / f"{run.name}.pt2",
+            checkpoint=self.path / f"{run.name}.ckpt",
+            resume=True,
+        )
+        done = method(METHODS[type(run.options)]).train(config, run.options)
+        self.keep(run.name, {"accuracy": done.accuracy, "seconds": done.seconds})
+        console.print(f"{run.name}: {100 * done.accuracy:.2f} % in {done.seconds:.0f} s")
+
+
+def table(group: Group, folder: Folder) -> Table:
+    """Mean, range and time of the runs that are done."""
+    shown = Table("network", title=group.title)
+    for heading in ("mean", "from", "to", "seeds", "epochs", "seconds each", "document or goal"):
+        shown.add_column(heading, justify="right")
+    for line in group.rows:
+        done = [result for run in line.runs if (result := folder.result(run.name)) is not None]
+        if done:
+            reached = [100 * result["accuracy"] for result in done]
+            seconds = statistics.mean(result["seconds"] for result in done)
+            figures = (statistics.mean(reached), min(reached), max(reached))
+            cells = [f"{figure:.2f} %" for figure in figures]
+            cells += [str(len(done)), str(line.runs[0].config.epochs), f"{seconds:.0f}"]
+            shown.add_row(line.label, *cells, line.beside)
+    return shown
+
+
+# The gradient test: a layer of TERMS inputs finds the signs of OUTPUTS hidden columns of weights.
+TERMS, OUTPUTS, BATCH = 33, 8, 32
+GRADIENT_SEEDS = range(50)
+DOCUMENT = {"precise": 57.7, "approx1": 63.4, "approx2": 59.2, "autograd": 57.3}
+OPTIMIZERS: dict[str, Callable[[list[Tensor]], torch.optim.Optimizer]] = {
+    "Adam 0.02": lambda weights: torch.optim.Adam(weights, 0.02),
+    "SGD 0.2": lambda weights: torch.optim.SGD(weights, 0.2),
+}
+MOST_STEPS = 1000
+
+
+def steps_to_find(gradient: sums.Gradient, optimizer: str, seed: int) -> int:
+    """Steps until the sign of every weight is the hidden one; float64, batches shared by seed."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def signs(*shape: int) -> Tensor:
+        return torch.randint(2, shape, generator=generator).double()
+
+    hidden = signs(TERMS, OUTPUTS)
+    start = torch.empty(TERMS, OUTPUTS, dtype=torch.float64).uniform_(0.4, 0.6, generator=generator)
+    weights = start.requires_grad_()
+    update = OPTIMIZERS[optimizer]([weights])
+    for step in range(1, MOST_STEPS + 1):
+        x = signs(TERMS, BATCH)
+        target = ((2 * hidden - 1).t() @ (2 * x - 1) >= 0).double()
+        loss = ((sums.not_negative(x, weights, gradient) - target) ** 2).sum(0).mean()
+        update.zero_grad()
+        loss.backward()
+        update.step()
+        with torch.no_grad():
+            weights.clamp_(0, 1)
+        if torch.equal(weights >= 0.5, hidden > 0):
+            return step
+    return MOST_STEPS
+
+
+def gradients(folder: Folder) -> Iterator[Table]:
+    """The gradient test's table, measured where that was not done yet."""
+    shown = Table("gradient", title=f"Steps to converge, mean of {len(GRADIENT_SEEDS)} seeds")
+    for heading in (*OPTIMIZERS, "document"):
+        shown.add_column(heading, justify="right")
+    for gradient, document in DOCUMENT.items():
+        cells = []
+        for optimizer in OPTIMIZERS:
+            name = f"gradient_{gradient}_{optimizer.replace(' ', '_')}"
+            if folder.result(name) is None:
+                start = time.perf_counter()
+                steps = [steps_to_find(gradient, optimizer, seed) for seed in GRADIENT_SEEDS]
+                folder.keep(name, {"steps": steps, "seconds": time.perf_counter() - start})
+            found = folder.result(name)["steps"]
+            cells.append(f"{statistics.mean(found):.1f} ± {statistics.stdev(found):.1f}")
+        shown.add_row(gradient, *cells, f"{document}")
+    yield shown
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Trains and measures what is said of Bernoulli.")
+    known = ["gradients", *GROUPS]
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"{', '.join(known)}, or all")
+    parser.add_argument("--output", type=Path, default=Path("build/reproduce/bernoulli"))
+    arguments = parser.parse_args()
+    if unknown := sorted(set(arguments.groups) - set(known)):
+        parser.error(f"no group {', '.join(unknown)}: there are {', '.join(known)}")
+    torch.set_num_threads(1)
+    folder = Folder(arguments.output)
+    wanted = arguments.groups or known
+    groups = [GROUPS[name]() for name in wanted if name in GROUPS]
+    tables = list(gradients(folder)) if "gradients" in wanted else []
+    for group in groups:
+        for line in group.rows:
+            for run in line.runs:
+                folder.perform(run)
+    tables += [table(group, folder) for group in groups]
+    for shown in tables:
+        Console(highlight=False, width=None if sys.stdout.isatty() else 120).print(shown)
+
+
+if __name__ == "__main__":
+    main()
