@@ -1,5 +1,7 @@
 """Every real board's image on its simulated chip: the host's bytes, and the clock it reports."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from tests.build.images import image_for
 from tests.build.tiny_model import expected_outputs, random_inputs
 from tests.run.chip_families import FAMILIES
 from tests.run.chips import Chip
+from tests.run.trained import trained
 
 _TIMING = Timing(reply_s=20, attempts=2, run_s=60)
 #: Sender and receiver may be off by 2 % each and still agree on the last bit; a divider that is
@@ -50,6 +53,13 @@ def test_full_speed_and_the_hosts_bytes(name: str) -> None:
     assert run.stack_bytes <= chip.image.report.stack.bytes
     assert all(cycles > 0 for cycles in layers)
     assert chip.faults == []
+
+
+def test_a_trained_model_on_cortex_m0plus(tmp_path: Path) -> None:
+    """The one core that QEMU does not have."""
+    model = trained("digits_mlp", "rp2040", tmp_path)
+    with Device(Chip(model.image, FAMILIES["rp2040"]), _TIMING, emulated=True) as device:
+        assert model.agrees(device)
 
 
 def test_boot_stage_sets_the_flash_up_for_plain_reads() -> None:

@@ -25,6 +25,7 @@ from tests.build.images import image_for
 from tests.build.tiny_model import expected_outputs, random_inputs
 from tests.run.conftest import Tiny
 from tests.run.lines import ChangedLine, noise
+from tests.run.trained import trained
 
 
 def _line_of(device: Device) -> Line:
@@ -64,6 +65,15 @@ def test_every_board_with_a_machine(name: str) -> None:
     assert run.stack_bytes <= image.report.stack.bytes
     assert all(cycles > 0 for cycles in layers)
     assert again.output == run.outputs[0].tobytes()
+
+
+@pytest.mark.parametrize(
+    "name", ["microbit", "mps2-an385", "mps2-an386", "mps2-an500", "mps2-an505", "mps3-an547"]
+)
+def test_a_trained_model_on_every_core(name: str, tmp_path: Path) -> None:
+    model = trained("digits_mlp", name, tmp_path)
+    with open_qemu(model.image.board, model.image.report.elf) as device:
+        assert model.agrees(device)
 
 
 def test_clock_falls_back_and_says_so(tiny: Tiny) -> None:
