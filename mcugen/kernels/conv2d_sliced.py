@@ -1,7 +1,7 @@
 """Convolution of bit planes by bit planes: bit-sliced counters fed from tables in RAM.
 
 For a block of 32 output channels, one tap and up to 64 of its inputs, the weights become tables of
-three inputs each (`networks.tabulated`), which all pixels of a strip of rows then share. Taps
+three inputs each (`networks.tabulated`), which all pixels of a patch then share. Taps
 outside of the image are never visited; what that means for the sums is in the counters' start.
 """
 
@@ -31,8 +31,22 @@ from mcugen.target.cores import Core
 
 #: Inputs of one table: 22 groups of 64 bytes.
 TILE = 64
-#: Bytes that the counters of a strip may take, where a single row does not take more.
-STRIP_BYTES = 4096
+#: Bytes that the counters of a patch may take.
+PATCH_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class Patch:
+    """Output pixels whose counters lie in memory together."""
+
+    rows: int
+    columns: int
+    eights: int
+    """Eights of words that they take."""
+
+    def count(self, height: int, width: int) -> int:
+        """Patches of an image."""
+        return -(-height // self.rows) * -(-width // self.columns)
 
 
 @dataclass(frozen=True)
@@ -64,10 +78,7 @@ class Context:
     cases: bool
     """Windows differ in their taps inside the image."""
     spans: tuple[Span, ...]
-    strip: int
-    """Output rows whose counters lie in memory together."""
-    strip_eights: int
-    """Eights of words that those take."""
+    patch: Patch
     table_words: int
     plane_words: int
     pixel_words: int
@@ -100,9 +111,9 @@ def cost(step: Step, core: Core) -> int:
     planes, terms = counts.most.bit_length() + 1, 1 if counts.shared else counts.shifts.size
     rows, columns = cases.rows, cases.columns
     taps, calls = len(rows.ranges) * len(columns.ranges), rows.visits * len(columns.ranges)
-    strips = -(-height // _strip(height, width * planes * terms))
+    patches = _patch(height, width, planes * terms).count(height, width)
     tiles = _tiles(depth)
-    tables = taps * len(counts.shifts) * strips * sum(len(groups(tile)) for tile in tiles)
+    tables = taps * len(counts.shifts) * patches * sum(len(groups(tile)) for tile in tiles)
     run = sum(tile * (8 if small else 5) + planes * 6 + 10 for tile in tiles)
     runs = (rows.visits * columns.visits * run + calls * len(tiles) * 50) * counts.shifts.size
     passed = thresholds(step, counts)
@@ -121,9 +132,8 @@ def build(step: Step, core: Core) -> Recipe:
     cases = _cases(step)
     made = layer_of(step, cases, may_share=True)
     spans, routines = _spans(depth, made.sliced.planes)
-    strip = _strip(height, width * made.sliced.counter_words)
+    patch = _patch(height, width, made.sliced.counter_words)
     table_words = max(span.groups for span in spans) * GROUP_WORDS
-    eights = -(-strip * width * made.sliced.counter_words // 8)
     top, _, left, _ = op.padding
     _, in_rows, in_columns, _ = source.type.shape
     return Recipe(
@@ -133,8 +143,7 @@ def build(step: Step, core: Core) -> Recipe:
             columns=Axis(kw, in_columns, width, op.stride[1], op.dilation[1], left),
             cases=cases.count > 1,
             spans=spans,
-            strip=strip,
-            strip_eights=eights,
+            patch=patch,
             table_words=table_words,
             plane_words=words(depth),
             pixel_words=source.storage.pixel_units,
@@ -148,17 +157,20 @@ def build(step: Step, core: Core) -> Recipe:
         ),
         overlaps=(None,),
         epilogue=made.epilogue,
-        scratch_bytes=4 * (table_words + made.sliced.lane_words + 8 * eights),
+        scratch_bytes=4 * (table_words + made.sliced.lane_words + 8 * patch.eights),
         helpers=made.helpers | {"tabulate"},
         code_bytes=900 + sum(routine.code_bytes for routine in routines),
         routines=routines,
     )
 
 
-def _strip(height: int, row_words: int) -> int:
-    """Rows of a strip: as many as the limit takes, evenly."""
-    most = max(1, STRIP_BYTES // (4 * row_words))
-    return -(-height // -(-height // most))
+def _patch(height: int, width: int, pixel_words: int) -> Patch:
+    """Rows as many as the limit takes, evenly; else a part of one row."""
+    most = max(1, PATCH_BYTES // (4 * pixel_words))
+    columns = -(-width // -(-width // most))
+    strips = -(-height // max(1, most // width))
+    rows = -(-height // strips)
+    return Patch(rows, columns, -(-rows * columns * pixel_words // 8))
 
 
 def _tiles(depth: int) -> list[int]:

@@ -17,7 +17,7 @@ from mcugen.emit import emit, write
 from mcugen.emit.encoding import decode_output, encode_input
 from mcugen.emit.manifest import Manifest
 from mcugen.ir import Program, interp
-from mcugen.kernels import able
+from mcugen.kernels import able, conv2d_sliced
 from mcugen.plan.choice import Wishes
 from mcugen.plan.steps import fuse
 from mcugen.profile.model import ModelEmulator
@@ -45,8 +45,18 @@ def _manifest(program: Program, kernel: str, core: Core, folder: Path) -> Manife
     return emitted.manifest
 
 
+@pytest.mark.parametrize("patch_bytes", [conv2d_sliced.PATCH_BYTES, 300])
 @pytest.mark.parametrize("make", SLICED)
-def test_host_equals_the_interpreter(make: Callable[[int], Program], tmp_path: Path) -> None:
+def test_host_equals_the_interpreter(
+    make: Callable[[int], Program],
+    patch_bytes: int,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    if patch_bytes != conv2d_sliced.PATCH_BYTES:
+        if make is not conv2d_layer:
+            pytest.skip("has no patches")
+        monkeypatch.setattr(conv2d_sliced, "PATCH_BYTES", patch_bytes)
     programs = [make(seed) for seed in range(30)]
     core = core_named("cortex-m4")
     taken = [item for item in programs if _manifest(item, SLICED[make], core, tmp_path)]
