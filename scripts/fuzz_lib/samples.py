@@ -25,8 +25,9 @@ def samples(program: Program, count: int) -> np.ndarray:
     zero = min(max(source.meaning.zero if source.meaning else 0, lo), hi)
     turns = np.resize(np.array([lo, hi]), shape)
     if isinstance(kind.element, Planes):
-        first = np.stack([turns, -turns])
-        parts = [np.stack([first] * kind.element.count), *(x[None] for x in adversarial(program))]
+        # The same codes in every plane: values at the ends of what occurs.
+        first = [np.stack([turns, -turns]), *adversarial(program)]
+        parts = [np.stack([codes] * kind.element.count) for codes in first]
         return np.concatenate([*parts, random_inputs(program, count, SEED)], axis=1).astype(np.int8)
     parts = [np.full(shape, zero)[None], turns[None], *adversarial(program)]
     return np.concatenate([*parts, random_inputs(program, count, SEED)])
@@ -57,7 +58,7 @@ def driving(op: ops.Conv2d | ops.Linear, env: Env) -> np.ndarray:
     lo, hi = ends(kind)
     zero = 0 if isinstance(kind.element, Planes) else op.x_zero
     data = env.data(op.w).astype(np.int64)
-    weights = data[0] if isinstance(kind.element, Planes) else data
+    weights = data.sum(axis=0) if isinstance(kind.element, Planes) else data
     products = np.stack([weights * (lo - zero), weights * (hi - zero)])
     rows = tuple(range(1, weights.ndim))
     lowest = int(np.argmin(products.min(axis=0).sum(axis=rows)))
