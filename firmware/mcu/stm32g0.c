@@ -34,7 +34,7 @@
 
 static bool slow_flash_down(void)
 {
-    change_bits(FLASH_ACR, ACR_LATENCY_MASK, ACR_ACCELERATE | FLASH_WAIT_STATES);
+    change_bits(FLASH_ACR, ACR_LATENCY_MASK | ACR_ACCELERATE, ACR_ACCELERATE | FLASH_WAIT_STATES);
     return wait_for(FLASH_ACR, ACR_LATENCY_MASK, FLASH_WAIT_STATES);
 }
 

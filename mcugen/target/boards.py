@@ -252,7 +252,7 @@ class Board(_Record):
 
     @model_validator(mode="after")
     def _firmware_fits(self) -> "Board":
-        if self.ram_reserved >= self.memory.ram.size:
+        if self.firmware.stack_bytes + self.firmware.static_bytes >= self.memory.own.size:
             raise ValueError("the firmware keeps more RAM than the board has")
         return self
 

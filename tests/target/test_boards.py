@@ -41,6 +41,22 @@ def test_unknown_board_lists_the_known() -> None:
         load_board("f4")
 
 
+def test_board_by_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "stm32f446.toml"
+    path.write_text((boards_folder() / "stm32f446.toml").read_text())
+    assert load_board(str(path)) == load_board("stm32f446")
+    with pytest.raises(McugenError, match=r"cannot read board file 'none\.toml'"):
+        load_board(str(tmp_path / "none.toml"))
+
+
+def test_firmware_must_leave_ram(tmp_path: Path) -> None:
+    text = (boards_folder() / "stm32h743.toml").read_text()
+    path = tmp_path / "stm32h743.toml"
+    path.write_text(text.replace("size = 131_072", "size = 4_096"))
+    with pytest.raises(McugenError, match="the firmware keeps more RAM than the board has"):
+        read_board(path)
+
+
 def test_all_faults_of_a_file_come_together(tmp_path: Path) -> None:
     text = (boards_folder() / "stm32f446.toml").read_text()
     for old, new in (
