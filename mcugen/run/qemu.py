@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from elftools.common.exceptions import ELFError
 from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 
@@ -113,16 +114,19 @@ def _check_ram(machine: Qemu, elf: Path, ram: Ram) -> None:
     """Refuse an image that would fault for a reason that the board does not give.
 
     Raises:
-        McugenError: the image takes more of `ram` than the machine has.
+        McugenError: the image takes more of `ram` than the machine has, or is no ELF file.
     """
     if machine.ram is None:
         return
-    with elf.open("rb") as stream:
-        ends = [
-            item["sh_addr"] + item["sh_size"] - ram.base
-            for item in ELFFile(stream).iter_sections()
-            if item["sh_flags"] & SH_FLAGS.SHF_ALLOC and item["sh_addr"] >= ram.base
-        ]
+    try:
+        with elf.open("rb") as stream:
+            ends = [
+                item["sh_addr"] + item["sh_size"] - ram.base
+                for item in ELFFile(stream).iter_sections()
+                if item["sh_flags"] & SH_FLAGS.SHF_ALLOC and item["sh_addr"] >= ram.base
+            ]
+    except (OSError, ELFError) as error:
+        raise fail("run", f"cannot read '{elf}' as ELF: {error}") from error
     if max(ends, default=0) > machine.ram:
         raise fail(
             "run",

@@ -9,7 +9,9 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from mcugen.build.elf import Section, read_elf
+from mcugen.build.fits import check_fits
 from mcugen.build.images import boot_crc, seal_boot_stage, uf2
+from mcugen.emit.manifest import Manifest
 from mcugen.errors import McugenError
 from mcugen.profile.emulator import check_instructions
 from mcugen.profile.program import read_program
@@ -119,6 +121,24 @@ def test_the_report_holds_for_every_board(name: str) -> None:
     assert report.ram.static <= image.board.firmware.static_bytes
     assert report.stack.bytes <= report.ram.stack == image.board.firmware.stack_bytes
     assert (report.uf2 is None) == (image.board.mcu.uf2_family is None)
+
+
+@EVERY_BOARD
+def test_what_does_not_fit_is_refused(name: str) -> None:
+    """To the byte, before anything is compiled: the model's RAM, and its constants."""
+    image = image_for(name)
+    board, manifest = image.board, image.manifest
+
+    def with_context(size: int) -> Manifest:
+        ram = manifest.ram.model_copy(update={"context": size})
+        return manifest.model_copy(update={"ram": ram})
+
+    check_fits(with_context(board.ram_available), board)
+    with pytest.raises(McugenError, match=f"of RAM, {name} leaves {board.ram_available:,} B"):
+        check_fits(with_context(board.ram_available + 1), board)
+    size = board.memory.flash.size
+    with pytest.raises(McugenError, match=f"of flash, {name} has {size:,} B"):
+        check_fits(manifest.model_copy(update={"weight_bytes": size + 1}), board)
 
 
 def test_boot_crc_by_its_check_value() -> None:

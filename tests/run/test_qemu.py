@@ -289,6 +289,16 @@ def test_another_board_with_the_core_is_named(tmp_path: Path) -> None:
         pass
 
 
+def test_image_that_is_none(tmp_path: Path) -> None:
+    elf = tmp_path / "firmware.elf"
+    elf.write_text("no image")
+    with (
+        pytest.raises(McugenError, match=r"cannot read '.*firmware\.elf' as ELF"),
+        open_qemu(load_board("stm32f103"), elf),
+    ):
+        pass
+
+
 def test_machine_with_less_ram_than_the_board() -> None:
     image = image_for("stm32f103")
     assert image.board.qemu is not None
