@@ -19,7 +19,7 @@ from mcugen.train.bernoulli import check_shift, describe
 from mcugen.train.config import TrainConfig, TrainResult
 from mcugen.train.models_binary import Bits, LayerShape, Sign, outline, weigh
 
-EPOCHS = 56
+EPOCHS = 44
 LEARNING_RATE = 3e-3
 
 Gradient = Literal["clipped", "identity"]

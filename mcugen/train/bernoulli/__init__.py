@@ -7,6 +7,7 @@ weights and outputs to 0 and 1, until signs take their place. What is left is XN
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, get_args
 
 import torch
@@ -19,11 +20,11 @@ from mcugen.train.bernoulli.sums import GRADIENTS, Gradient
 from mcugen.train.config import TrainConfig, TrainResult
 from mcugen.train.models_binary import LayerShape, outline
 
-EPOCHS = 56
+EPOCHS = 44
 SOFT_RATE = 0.01  # learning rate before any layer becomes binary
 LEARNING_RATE = 0.03
 MAX_SHIFT = 2
-_SOFT, _LARGEST, _OTHER, _SCORES = 6, 24, 8, 2  # shares of the epochs
+_SOFT, _LARGEST, _OTHER, _SCORES = 5, 26, 4, 1  # shares of the epochs
 
 Schedule = Literal["all", "layers", "parts"]
 
@@ -98,17 +99,16 @@ def phases(shapes: list[LayerShape], epochs: int, schedule: Schedule) -> list[Ph
     """
     names = tuple(shape.name for shape in shapes)
     largest = max(shapes[:-1], key=lambda shape: shape.terms * shape.outputs)
-    shares = [_LARGEST if shape is largest else _OTHER for shape in shapes[:-1]]
-    shares = [_SOFT, *shares, _SCORES]
-    whole = sum(shares)
-    ends = [round(epochs * sum(shares[: i + 1]) / whole) for i in range(len(shares))]
-    counts = [end - start for start, end in zip([0, *ends], ends, strict=False)]
+    hidden = [_LARGEST if shape is largest else _OTHER for shape in shapes[:-1]]
+    shares = [_SOFT, *hidden, _SCORES]
+    spare = epochs - len(shares)
+    if spare < 0:
+        want = f"≥ {len(shares)}"
+        raise fail("train", "too few epochs: each layer needs one", got=str(epochs), want=want)
+    ends = [round(spare * sum(shares[: i + 1]) / sum(shares)) for i in range(len(shares))]
+    counts = [1 + end - start for start, end in pairwise([0, *ends])]
     if schedule == "all":
         return [Phase((), counts[0]), Phase(names, epochs - counts[0])]
-    if min(counts) < 1:
-        raise fail(
-            "train", "too few epochs for a phase each", got=str(epochs), want=f"≥ {whole // 2}"
-        )
     return [Phase((), counts[0])] + [
         Phase((name,), count) for name, count in zip(names, counts[1:], strict=True)
     ]
