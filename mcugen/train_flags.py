@@ -10,7 +10,7 @@ from mcugen.errors import fail
 
 Method = Annotated[str, Argument(metavar="METHOD", help="float, uniform, lq, bernoulli or ste.")]
 Model = Annotated[
-    str, Option(help="mlp, lenet, dscnn, resnet, mlp704, vgg; bernoulli, ste: bits4k, bits8k.")
+    str, Option(help="mlp, lenet, dscnn, resnet, mlp704, mlp704_plain, vgg, bits4k or bits8k.")
 ]
 Output = Annotated[Path, Option("-o", "--output", help="The .pt2 to write.")]
 Epochs = Annotated[int | None, Option(help="Default: the method's.")]

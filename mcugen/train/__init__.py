@@ -14,7 +14,17 @@ METHODS = {
     "ste": "mcugen.train.ste",
 }
 #: Of zoo.ZOO, known without torch.
-MODELS = ("mlp", "lenet", "dscnn", "resnet", "mlp704", "vgg", "bits4k", "bits8k")
+MODELS = (  # the names of zoo.ZOO, known without torch
+    "mlp",
+    "lenet",
+    "dscnn",
+    "resnet",
+    "mlp704",
+    "mlp704_plain",
+    "vgg",
+    "bits4k",
+    "bits8k",
+)
 
 
 class Method(Protocol):

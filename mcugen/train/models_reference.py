@@ -19,15 +19,22 @@ class Normalize(nn.Module):
 class Mlp704(nn.Module):
     """One hidden layer of 704 on the flattened image; `normalize` may become a `Normalize`.
 
-    704 is the width for which the sizes fit that are reported for LQ-Nets on luci-interpreter.
+    704 is the width for which the sizes fit that are reported for LQ-Nets on luci-interpreter. The
+    network there had no batch norm; fine-tuning on few planes is better with it.
     """
 
-    def __init__(self, shape: Shape, classes: int, activation: Activation = relu) -> None:
+    def __init__(
+        self,
+        shape: Shape,
+        classes: int,
+        activation: Activation = relu,
+        batch_norm: bool = True,
+    ) -> None:
         super().__init__()
         self.normalize: nn.Module = nn.Identity()
         self.flatten = nn.Flatten()
-        self.fc1 = nn.Linear(shape[0] * shape[1] * shape[2], 704, bias=False)
-        self.bn1 = nn.BatchNorm1d(704)
+        self.fc1 = nn.Linear(shape[0] * shape[1] * shape[2], 704, bias=not batch_norm)
+        self.bn1: nn.Module = nn.BatchNorm1d(704) if batch_norm else nn.Identity()
         self.act1 = activation("fc2")
         self.fc2 = nn.Linear(704, classes)
 

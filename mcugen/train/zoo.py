@@ -1,5 +1,6 @@
 """The zoo by name: every network that `train` knows."""
 
+import functools
 from collections.abc import Callable
 
 import torch
@@ -16,6 +17,7 @@ ZOO: dict[str, Callable[[Shape, int, Activation], nn.Module]] = {
     "dscnn": DsCnn,
     "resnet": ResNet,
     "mlp704": Mlp704,
+    "mlp704_plain": functools.partial(Mlp704, batch_norm=False),
     "vgg": Vgg,
     **{name: builder(name) for name in OUTLINES},
 }
