@@ -56,10 +56,10 @@ def driving(op: ops.Conv2d | ops.Linear, env: Env) -> np.ndarray:
     """
     kind = env.type(op.x)
     lo, hi = ends(kind)
-    zero = 0 if isinstance(kind.element, Planes) else op.x_zero
-    data = env.data(op.w).astype(np.int64)
-    weights = data.sum(axis=0) if isinstance(kind.element, Planes) else data
-    products = np.stack([weights * (lo - zero), weights * (hi - zero)])
+    weights, reach = env.data(op.w).astype(np.int64), 1
+    if isinstance(kind.element, Planes):
+        weights, reach = weights.sum(axis=0), kind.element.reach
+    products = np.stack([weights * (end * reach - op.x_zero) for end in (lo, hi)])
     rows = tuple(range(1, weights.ndim))
     lowest = int(np.argmin(products.min(axis=0).sum(axis=rows)))
     highest = int(np.argmax(products.max(axis=0).sum(axis=rows)))

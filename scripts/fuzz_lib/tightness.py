@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 from mcugen.ir import Program, interp, ops
 from mcugen.ir.ops import Env
 from mcugen.ir.types import Planes
@@ -30,8 +32,10 @@ class Tightness:
 
     def _measure(self, op: ops.Conv2d | ops.Linear, program: Program) -> None:
         x = driving(op, program.env)
-        planes = isinstance(program.env.type(op.x).element, Planes)
-        values = {op.x: x[None] if planes else x, op.w: program.env.data(op.w)}
+        source = program.env.type(op.x).element
+        if isinstance(source, Planes):
+            x = np.stack([x] * source.count)
+        values = {op.x: x, op.w: program.env.data(op.w)}
         result = interp.evaluate(op, program.env, values.__getitem__)
         element = op.infer(program.env).integer
         low, high = int(result.min()), int(result.max())
