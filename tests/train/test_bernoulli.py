@@ -25,7 +25,7 @@ from mcugen.train.models_binary import OUTLINES, SIDE, Bits, LayerShape, weigh
 CONVOLUTION = LayerShape("conv1", 2, 4, 3, 2)
 LINEAR = LayerShape("fc1", 9, 5)
 DIGITS = (1, 28, 28)
-TWO_EPOCHS = 7  # one for each of six phases, and one more
+FEW_EPOCHS = 7  # one for each of six phases, and one more
 
 
 def network(seed=0, normal=False):
@@ -63,7 +63,7 @@ def digits(tmp_path_factory):
 
 
 def config(folder, data, **changes):
-    defaults = TrainConfig("bits4k", str(data), folder / "m.pt2", epochs=TWO_EPOCHS, limit=300)
+    defaults = TrainConfig("bits4k", str(data), folder / "m.pt2", epochs=FEW_EPOCHS, limit=300)
     return replace(defaults, **changes)
 
 
@@ -89,7 +89,6 @@ def test_a_layer_is_the_sum_of_its_terms(shape, gradient):
         bits = torch.bernoulli(x) * 2 - 1
         weights = torch.bernoulli(layer.weight).t().reshape(shape.weights) * 2 - 1
         draws += weigh(shape, bits, weights) >= 0
-    # Outputs of a convolution share no weights within one patch: each is exact on its own.
     assert (draws / 400 - z).abs().max() < 0.15
     assert (draws / 400 - z).abs().mean() < 0.03
 
@@ -157,18 +156,24 @@ def test_the_scores_of_certain_bits_are_the_sums():
     assert torch.equal(layer(x), weigh(LINEAR, 2 * x - 1, layer.signs()))
 
 
-def test_bits_are_the_centre_and_shift_in_training():
+def test_bits_are_the_centre_of_the_image():
     x = torch.zeros(1, *DIGITS)
     x[0, 0, 14, 14], x[0, 0, 2, 2], x[0, 0, 3, 3] = 128 / 255, 1.0, 127 / 255
-    bits = Bits(shift=2)
-    seen = bits.eval()(x)
+    seen = Bits().eval()(x)
     assert seen.shape == (1, 1, SIDE, SIDE)
-    assert [seen[0, 0, r, c] for r, c in ((12, 12), (0, 0), (1, 1))] == [1, 1, -1]
+    assert torch.argwhere(seen[0, 0] > 0).tolist() == [[0, 0], [12, 12]]
+    assert set(seen.flatten().tolist()) == {-1.0, 1.0}
+
+
+@pytest.mark.parametrize(("shift", "places"), [(0, 1), (1, 9)])
+def test_in_training_the_cut_shifts(shift, places):
+    x = torch.zeros(1, *DIGITS)
+    x[0, 0, 14, 14] = 1
     torch.manual_seed(0)
-    places = {tuple(bits.train()(x)[0, 0, 5:].nonzero()[0].tolist()) for _ in range(3)}
-    assert places == {(0, 0)}  # no zeros: ±1 everywhere
-    bright = {tuple(torch.argwhere(bits(x)[0, 0, 8:] > 0)[0].tolist()) for _ in range(200)}
-    assert len(bright) == 25
+    bits = Bits(shift)
+    seen = {tuple(torch.argwhere(bits(x)[0, 0] > 0)[0].tolist()) for _ in range(60)}
+    assert len(seen) == places
+    assert all(abs(row - 12) <= shift and abs(column - 12) <= shift for row, column in seen)
 
 
 def test_phases_share_the_epochs():
