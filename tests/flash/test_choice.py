@@ -80,6 +80,7 @@ def test_two_probes(bench: Bench, folder: Path) -> None:
 
 def test_two_probes_on_usb(bench: Bench, folder: Path) -> None:
     plug_in(usb.SYSFS, "0483", "ST-LINK/V3", "004600433234511233353533")
+    plug_in(usb.SYSFS, "1d50", "ST-Link of another maker", "12")  # another vendor, not counted
     bench.install("openocd")
     assert "openocd finds 2 probes" in refused(folder)
     report = flash(folder, load_board(BOARD), Wish(serial_number="3533"))

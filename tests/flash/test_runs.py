@@ -78,6 +78,9 @@ def test_success(name: str, bench: Bench, folder: Path, board_of: BoardOf) -> No
     assert report.seconds is not None
     for command in report.commands:
         assert command.splitlines()[-1] in bench.commands
+    if tool.must_name:
+        assert report.probe
+        assert any(report.probe in command for command in report.commands)
     if tool.chip and board.flash.chip:
         assert report.chip == f"{board.flash.chip.value:#x}"
 
@@ -149,7 +152,7 @@ def test_a_tool_that_hangs(bench: Bench, folder: Path, monkeypatch: pytest.Monke
     started = time.monotonic()
     with pytest.raises(McugenError, match="openocd did not end in time") as caught:
         flash(folder, load_board(BOARD), Wish())
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 50
     assert "half written" in str(caught.value)
 
 
@@ -187,7 +190,7 @@ def test_ctrl_c_leaves_no_half_report(bench: Bench, folder: Path) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     running.send_signal(signal.SIGTERM)
-    out, err = running.communicate(timeout=20)
+    out, err = running.communicate(timeout=60)
     assert (running.returncode, out) == (130, "")
     assert "may be half written: run mcugen flash again" in err
     assert "Traceback" not in err
