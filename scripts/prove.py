@@ -1,4 +1,5 @@
-"""One model everywhere: `scripts/prove MODEL.pt2 ... --data mnist [--emulated 200] [--json]`.
+"""One model everywhere: `scripts/prove MODEL.pt2 ... --data mnist [--emulated 200]
+[--flash-limit BYTES] [--json]`.
 
 PyTorch (float64), the integer program and host C run on all test images. Then the C that is
 generated for each core runs on the first `--emulated` images in the emulator, where every output
@@ -23,6 +24,7 @@ from mcugen.data import DataSet
 from mcugen.emit.encoding import decode_output, encode_input
 from mcugen.errors import McugenError
 from mcugen.ir import interp
+from mcugen.plan.choice import Wishes
 from mcugen.profile.image import build_image
 from mcugen.profile.model import ModelEmulator
 from mcugen.profile.profile import profile
@@ -67,9 +69,11 @@ class Proof:
         return not self.differing and not any(item.differing for item in self.cores)
 
 
-def on_core(model: pipeline.Model, core: Core, test: DataSet, folder: Path) -> OnCore:
+def on_core(
+    model: pipeline.Model, core: Core, wishes: Wishes, test: DataSet, folder: Path
+) -> OnCore:
     """The C for `core`, emulated on all of `test`."""
-    result = pipeline.emitted(model, core, "model", None, False)
+    result = pipeline.emitted(model, core, "model", None, False, wishes)
     pipeline.generate(result, folder, force=False)
     manifest = result.manifest
     levels = input_boundary(model.program).levels(test.x)
@@ -95,7 +99,7 @@ def on_core(model: pipeline.Model, core: Core, test: DataSet, folder: Path) -> O
     )
 
 
-def prove(path: Path, data: str, emulated: int, scratch: Path) -> Proof:
+def prove(path: Path, data: str, emulated: int, wishes: Wishes, scratch: Path) -> Proof:
     """Everything about one model file."""
     model = pipeline.load(path)
     checked = pipeline.check(model, pipeline.samples(data, None), layers=False)
@@ -107,7 +111,8 @@ def prove(path: Path, data: str, emulated: int, scratch: Path) -> Proof:
         same_class=checked.agreement["reference_c"],
         differing=checked.mismatched_elements["interpreter_c"],
         cores=tuple(
-            on_core(model, CORES[name], few, scratch / f"{path.stem}-{name}") for name in CORE_NAMES
+            on_core(model, CORES[name], wishes, few, scratch / f"{path.stem}-{name}")
+            for name in CORE_NAMES
         ),
     )
 
@@ -147,11 +152,13 @@ def main() -> int:
     parser.add_argument("models", nargs="+", type=Path, metavar="MODEL.pt2")
     parser.add_argument("--data", required=True, help="mnist, cifar10, digits or an .npz")
     parser.add_argument("--emulated", type=int, default=200, help="images on each core")
+    parser.add_argument("--flash-limit", type=int, help="bytes of code and constants to keep to")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mcugen-prove-") as scratch:
+        wishes = pipeline.wishes("speed", arguments.flash_limit)
         proofs = [
-            prove(path, arguments.data, arguments.emulated, Path(scratch))
+            prove(path, arguments.data, arguments.emulated, wishes, Path(scratch))
             for path in arguments.models
         ]
     if arguments.json:
