@@ -94,7 +94,10 @@ class Folder:
 
 
 def document() -> Group:
-    """784-704-10 without batch norm, quantized after training, the image included."""
+    """784-704-10 without batch norm, quantized after training, the image included.
+
+    Three epochs take the float network to the document's accuracy and not beyond.
+    """
     variants = {
         "normalized, tanh": {"normalize": True, "activation": "tanh"},
         "normalized, relu": {"normalize": True},
@@ -105,7 +108,7 @@ def document() -> Group:
         stem = variant.translate(str.maketrans(" ,/", "___"))
         configs = {
             f"{stem}_s{seed}": TrainConfig(
-                *("mlp704_plain", "mnist", Path(), 10, 100), learning_rate=1e-3, seed=seed
+                *("mlp704_plain", "mnist", Path(), 3, 100), learning_rate=1e-3, seed=seed
             )
             for seed in SEEDS
         }
