@@ -15,14 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from mcugen import data, pipeline
+from mcugen.ir import interp
 from mcugen.train import TrainConfig, bernoulli, method, ste
 from mcugen.train import float as real
 from mcugen.train.bernoulli import sums
+from mcugen.train.models_binary import outline
 
 SEEDS = range(3)
 EPOCHS = 28  # of whatever is compared
@@ -219,6 +223,35 @@ def gradients(folder: Folder) -> Iterator[Table]:
     yield shown
 
 
+@torch.no_grad()
+def differences(path: Path, count: int = 10_000) -> tuple[int, int]:
+    """Hidden bits and scores in which distributions and integer program differ, on test images.
+
+    Distributions: the layers' weights as probabilities 0 and 1, through the kernel of exact sums.
+    """
+    tests = data.load("mnist", "test")
+    layers = outline("bits4k").layers(tests.x.shape[1:], tests.classes)
+    network = bernoulli.BernoulliNetwork(layers, "approx1", False, 0).eval()
+    weights = torch.export.load(path).state_dict
+    for layer in network.layers():
+        signs = weights[f"{layer.shape.name}_weight"].flatten(1).t()
+        layer.weight.copy_((signs + 1) / 2)
+    program = pipeline.load(path).program
+    bits = scores = 0
+    for start in range(0, count, 500):
+        x = torch.from_numpy(tests.x[start : start + 500])
+        levels = (x * 255).round().long().permute(0, 2, 3, 1).numpy()
+        values = interp.trace(program, levels)
+        found = [v[0] for v in values.values() if v.dtype == np.int8 and v.ndim > 2]
+        hidden = (network.bits(x) + 1) / 2
+        for unit, codes in zip(network.units(), found[1:], strict=True):
+            hidden = (unit.sums.exact(hidden) >= 0.5).float()
+            expected = 2 * hidden.reshape(len(x), unit.sums.shape.outputs, -1).transpose(1, 2) - 1
+            bits += int((expected.flatten(1).numpy() != codes.reshape(len(x), -1)).sum())
+        scores += int((network.scores(hidden).numpy() != values[program.output]).sum())
+    return bits, scores
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Trains and measures what is said of Bernoulli.")
     known = ["gradients", *GROUPS]
@@ -237,6 +270,9 @@ def main() -> None:
             for run in line.runs:
                 folder.perform(run)
     tables += [table(group, folder) for group in groups]
+    for run in accuracy().rows[1].runs if "accuracy" in wanted else ():
+        bits, scores = differences(folder.path / f"{run.name}.pt2")
+        console.print(f"{run.name}, all test images: {bits} hidden bits, {scores} scores differ")
     for shown in tables:
         Console(highlight=False, width=None if sys.stdout.isatty() else 120).print(shown)
 

@@ -34,14 +34,11 @@ def network(seed=0, normal=False):
     return BernoulliNetwork(shapes, "approx1", normal, 1)
 
 
-def binary_network(seed=0, gammas=(1.0,)):
-    """A network whose random weights are binary; `gammas` repeat along the channels."""
+def binary_network(seed=0):
+    """A network whose random weights are binary."""
     net = network(seed).eval()
     net.begin_([layer.shape.name for layer in net.layers()], 1, 1, False)
     net.end_()
-    for unit in net.units():
-        gamma = unit.norm.gamma
-        gamma.copy_(torch.tensor(gammas).repeat(len(gamma))[: len(gamma)])
     return net
 
 
@@ -190,14 +187,18 @@ def test_phases_share_the_epochs():
         bernoulli.phases(shapes, 5, "parts")
 
 
-def test_a_phase_ends_cold_and_almost_frozen():
+def test_a_phase_cools_and_freezes_its_layer_before_it_ends():
     net = network()
-    net.begin_(["conv1"], 3, 4, True)
-    for _ in range(12):
-        net.after_step_()
     first, second = net.units()[:2]
+    net.begin_(["conv1"], 5, 4, True)
+    frozen = []
+    for _ in range(20):
+        net.after_step_()
+        frozen.append(float(first.sums.frozen.float().mean()))
+    assert frozen[3::4] == sorted(frozen[3::4])
+    assert 0.5 < frozen[3] < 0.6
+    assert frozen[15] == frozen[19] == 1
     assert float(first.warm.temperature) == pytest.approx(0.05)
-    assert 0.8 < float(first.sums.frozen.float().mean()) < 0.9
     assert float(second.warm.temperature) == 1
     assert not second.sums.frozen.any()
     net.end_()
@@ -206,11 +207,9 @@ def test_a_phase_ends_cold_and_almost_frozen():
     assert second.sums.weight.requires_grad
 
 
-@pytest.mark.parametrize("gammas", [(1.0,), (1.0, -0.5, 0.0)])
-def test_the_export_has_the_networks_bits(tmp_path, gammas):
-    """Distributions, integers and program: pass, invert and constant channels."""
-    net = binary_network(3, gammas)
-    scores = net.scores.shape.terms
+def test_the_export_has_the_networks_bits(tmp_path):
+    """Distributions, integers and program."""
+    net = binary_network(3)
     x = images(40)
     hidden = (net.bits(x) + 1) / 2
     for unit in net.units():
@@ -224,10 +223,8 @@ def test_the_export_has_the_networks_bits(tmp_path, gammas):
     levels = (x * 255).round().long().permute(0, 2, 3, 1).numpy()
     values = interp.trace(program, levels)
     assert np.array_equal(values[program.output], expected.long().numpy())
-    assert int(expected.abs().max()) <= scores
-    if gammas == (1.0,):
-        bits = {v.shape[2:]: v[0] for v in values.values() if v.ndim > 2 and v.dtype == np.int8}
-        assert np.array_equal(bits[80,], 2 * hidden.numpy() - 1)
+    bits = {v.shape[2:]: v[0] for v in values.values() if v.ndim > 2 and v.dtype == np.int8}
+    assert np.array_equal(bits[80,], 2 * hidden.numpy() - 1)
 
 
 def test_every_gradient_and_schedule_trains(digits, tmp_path):
@@ -273,7 +270,7 @@ def test_resume_gives_the_weights_of_an_uninterrupted_run(digits, tmp_path, monk
 
 @pytest.mark.parametrize("gradient", ["clipped", "identity"])
 def test_straight_through_learns_and_agrees_with_its_program(digits, tmp_path, gradient):
-    run = config(tmp_path, digits, epochs=8, limit=1200, batch_size=64)
+    run = config(tmp_path, digits, epochs=10, limit=1200, batch_size=64, learning_rate=0.03)
     result = ste.train(run, ste.Options(gradient))
     assert result.accuracy > 0.7
     report = pipeline.check(pipeline.load(result.path), pipeline.samples(str(digits), 50), True)

@@ -12,6 +12,7 @@ from mcugen.train.bernoulli import sums
 from mcugen.train.models_binary import LayerShape, weigh
 
 _EPSILON = 1e-5  # of the norm
+_SLOW = 0.1  # pace of its γ
 _COLDEST = 1e-4  # added to a temperature
 
 
@@ -85,16 +86,17 @@ class BernoulliSums(BernoulliWeights):
 
 
 class UncentredNorm(nn.Module):
-    """Batch norm around 1/2: u = γ (z − 1/2) / rms(z − 1/2), per channel.
+    """Batch norm around 1/2: u = γ (z − 1/2) / rms(z − 1/2), per channel, γ > 0.
 
-    A mean or an offset would be a threshold that a binary sum, compared with 0, cannot have.
+    A mean or an offset would be a threshold that a binary sum, compared with 0, cannot have. γ is
+    an exponential that learns slowly: at the pace of the weights it would unsettle them.
     """
 
     mean_square: Tensor
 
     def __init__(self, channels: int, momentum: float = 0.05) -> None:
         super().__init__()
-        self.gamma = nn.Parameter(torch.ones(channels))
+        self.slope = nn.Parameter(torch.zeros(channels))
         self.register_buffer("mean_square", torch.full((channels,), 0.05))
         self.momentum = momentum
 
@@ -104,7 +106,7 @@ class UncentredNorm(nn.Module):
         if self.training:
             mean_square = ((z - 0.5) ** 2).transpose(0, 1).flatten(1).mean(1)
             self.mean_square.lerp_(mean_square.detach(), self.momentum)
-        factor = self.gamma * torch.rsqrt(mean_square + _EPSILON)
+        factor = torch.exp(_SLOW * self.slope) * torch.rsqrt(mean_square + _EPSILON)
         return (z - 0.5) * factor.reshape(-1, *[1] * (z.dim() - 2))
 
 
@@ -123,7 +125,7 @@ class Warm(nn.Module):
 
 
 class Unit(nn.Module):
-    """Sums, norm and sigmoid: one hidden layer. Once it is binary, its output is [u ≥ 0]."""
+    """One hidden layer: sums, norm and sigmoid; once it is binary, the bits of the sums alone."""
 
     def __init__(self, sums: BernoulliSums) -> None:
         super().__init__()
@@ -133,12 +135,8 @@ class Unit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """P(+1) of the inputs → P(+1) of the outputs."""
-        z = self.sums(x)
-        if not self.sums.binary:
-            return self.warm(self.norm(z))
-        # [γ (z − 1/2) ≥ 0] for a bit z: it passes, is inverted, or is 1 whatever it is.
-        gamma = self.norm.gamma.reshape(-1, *[1] * (z.dim() - 2))
-        return (gamma * (z - 0.5) >= 0).to(z.dtype)
+        z: Tensor = self.sums(x)
+        return z if self.sums.binary else self.warm(self.norm(z))
 
     def binarize_(self) -> None:
         """Makes weights and outputs binary for good."""

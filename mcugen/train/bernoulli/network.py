@@ -18,7 +18,7 @@ from mcugen.train.models_binary import Bits, LayerShape, Sign, weigh
 LOGITS = 0.4  # scale of the scores over √n: the loss must not be won by the size of the scores
 COLD = 0.05  # temperature at which a layer becomes binary
 PUSH = 12.0  # of the last steps, times the number of steps; see BernoulliWeights.settle_
-KEPT_FREE = 0.1  # of the weights, until the end
+SETTLED = 0.8  # of the steps: then the layer is cold, and the others follow what it has become
 
 
 class BernoulliNetwork(nn.Module):
@@ -41,7 +41,7 @@ class BernoulliNetwork(nn.Module):
         self.scores = MathExpectation(last)
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
         self._names: frozenset[str] = frozenset()
-        self._epochs = self._steps = 0
+        self._per_epoch = self._steps = 0
         self._parts = False
 
     def forward(self, x: Tensor) -> Tensor:
@@ -52,17 +52,17 @@ class BernoulliNetwork(nn.Module):
     def begin_(self, names: Sequence[str], epochs: int, steps: int, parts: bool) -> None:
         """The layers `names` are going to be binary after so many epochs of so many steps.
 
-        With `parts`, ever more of their weights are frozen at the start of each epoch.
+        With `parts`, ever more of their weights are frozen after each epoch.
         """
-        self._names, self._epochs, self._steps = frozenset(names), epochs, steps
-        self._parts = parts
+        self._names, self._parts = frozenset(names), parts
+        self._per_epoch, self._steps = steps, epochs * steps
         self.step.zero_()
 
     def after_step_(self) -> None:
         """Keeps weights probabilities; cools and polarizes the layers that are becoming binary."""
         self.step += 1
-        progress = int(self.step) / (self._epochs * self._steps)
-        epoch, inside = divmod(int(self.step), self._steps)
+        progress = min(1.0, int(self.step) / (SETTLED * self._steps))
+        push = PUSH * progress / self._steps
         for unit in self.units():
             if unit.sums.shape.name in self._names:
                 unit.warm.temperature.fill_(COLD**progress)
@@ -70,9 +70,9 @@ class BernoulliNetwork(nn.Module):
             if layer.binary:
                 continue
             chosen = layer.shape.name in self._names
-            layer.settle_(PUSH * progress / (self._epochs * self._steps) if chosen else 0.0)
-            if chosen and self._parts and inside == 0 and epoch < self._epochs:
-                layer.freeze_((1 - KEPT_FREE) * (1 - (1 - epoch / self._epochs) ** 3))
+            layer.settle_(push if chosen else 0.0)
+            if chosen and self._parts and int(self.step) % self._per_epoch == 0:
+                layer.freeze_(1 - (1 - progress) ** 3)
 
     def end_(self) -> None:
         """Makes the layers of this stage binary."""
@@ -94,26 +94,19 @@ class BernoulliNetwork(nn.Module):
 class BinaryNetwork(nn.Module):
     """A Bernoulli network that has become binary, said with quantizer ops only.
 
-    A hidden bit is [s ≥ 0] or, inverted, [s < 0] of the integer sum s. The sign of the quantizer op
-    is +1 above 0: half a step of bias makes both a comparison with it, the latter with weights
-    negated. A bit that is always 1 has a bias out of reach.
+    A hidden bit is [s ≥ 0] of the integer sum s. The sign of the quantizer op is +1 above 0: half a
+    step of bias makes the one the other.
     """
 
     def __init__(self, network: BernoulliNetwork) -> None:
         super().__init__()
         self.bits, self.sign = Bits(), Sign()
         self.shapes = [layer.shape for layer in network.layers()]
-        for unit in network.units():
-            gamma, shape = unit.norm.gamma.detach(), unit.sums.shape
-            direction = torch.where(gamma < 0, -1.0, 1.0)
-            bias = torch.where(gamma == 0, shape.terms + 1.0, 0.5 * direction)
-            weight = unit.sums.signs()
-            self._keep(shape, weight * direction.reshape(-1, *[1] * (weight.dim() - 1)), bias)
-        self._keep(network.scores.shape, network.scores.signs(), None)
-
-    def _keep(self, shape: LayerShape, weight: Tensor, bias: Tensor | None) -> None:
-        self.register_buffer(f"{shape.name}_weight", weight.detach().clone())
-        self.register_buffer(f"{shape.name}_bias", bias)
+        for layer in network.layers():
+            name, weight = layer.shape.name, layer.signs().detach().clone()
+            self.register_buffer(f"{name}_weight", weight)
+            bias = None if layer is network.scores else torch.full((layer.shape.outputs,), 0.5)
+            self.register_buffer(f"{name}_bias", bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Images `[N, C, H, W]` → integer scores `[N, classes]`."""
