@@ -66,5 +66,7 @@ LAYERS: Mapping[str, Callable[[], Program]] = {
     "conv 3x3 64 to 64, x 3,7, w 50": lambda: _conv2d(64, (3, 7), (50,)),
     "conv 3x3 64 to 64, x 1,2, w 1,2": lambda: _conv2d(64, (1, 2), (1, 2)),
     "conv 3x3 64 to 64, x 3,7, w 50,70": lambda: _conv2d(64, (3, 7), (50, 70)),
+    "conv 3x3 64 to 64, x 3,7,16, w 50,70,90": lambda: _conv2d(64, (3, 7, 16), (50, 70, 90)),
+    "linear 1024 to 64, x 3,7,16, w 50,70,90": lambda: _linear(1024, (3, 7, 16), (50, 70, 90)),
     "depthwise 3x3 64, x 1, w 1": lambda: _depthwise(64),
 }
