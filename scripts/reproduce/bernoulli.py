@@ -10,8 +10,9 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -204,7 +205,7 @@ def steps_to_find(gradient: sums.Gradient, optimizer: str, seed: int) -> int:
     return MOST_STEPS
 
 
-def gradients(folder: Folder) -> Iterator[Table]:
+def gradients(folder: Folder) -> Table:
     """The gradient test's table, measured where that was not done yet."""
     shown = Table("gradient", title=f"Steps to converge, mean of {len(GRADIENT_SEEDS)} seeds")
     for heading in (*OPTIMIZERS, "document"):
@@ -220,7 +221,34 @@ def gradients(folder: Folder) -> Iterator[Table]:
             found = folder.result(name)["steps"]
             cells.append(f"{statistics.mean(found):.1f} ± {statistics.stdev(found):.1f}")
         shown.add_row(gradient, *cells, f"{document}")
-    yield shown
+    return shown
+
+
+def kernel() -> Table:
+    """Processor time of the sums: the C kernel, the normal form, and PyTorch's autograd."""
+    shown = Table("layer", title="Microseconds per image, forward + backward")
+    kinds = ("approx1", "approx2", "precise", "normal", "autograd")
+    for kind in kinds:
+        shown.add_column(kind, justify="right")
+    for layer, positions in zip(
+        outline("bits4k").layers((1, 28, 28), 10), (100, 1, 1, 1), strict=False
+    ):
+        cells = [layer.name]
+        for kind in kinds:
+            count = 2 if kind == "autograd" else 128
+            x = torch.rand(layer.terms, count * positions, requires_grad=True)
+            w = torch.rand(layer.terms, layer.outputs, requires_grad=True)
+            times = []
+            for _ in range(2 if kind == "autograd" else 5):
+                marks = [time.process_time()]
+                z = sums.normal(x, w) if kind == "normal" else sums.not_negative(x, w, kind)
+                marks.append(time.process_time())
+                z.sum().backward()
+                marks.append(time.process_time())
+                times.append([(b - a) / count * 1e6 for a, b in pairwise(marks)])
+            cells.append(" + ".join(f"{min(part):.0f}" for part in zip(*times, strict=True)))
+        shown.add_row(*cells)
+    return shown
 
 
 @torch.no_grad()
@@ -254,7 +282,7 @@ def differences(path: Path, count: int = 10_000) -> tuple[int, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Trains and measures what is said of Bernoulli.")
-    known = ["gradients", *GROUPS]
+    known = ["kernel", "gradients", *GROUPS]
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"{', '.join(known)}, or all")
     parser.add_argument("--output", type=Path, default=Path("build/reproduce/bernoulli"))
     arguments = parser.parse_args()
@@ -264,7 +292,8 @@ def main() -> None:
     folder = Folder(arguments.output)
     wanted = arguments.groups or known
     groups = [GROUPS[name]() for name in wanted if name in GROUPS]
-    tables = list(gradients(folder)) if "gradients" in wanted else []
+    tables = [kernel()] if "kernel" in wanted else []
+    tables += [gradients(folder)] if "gradients" in wanted else []
     for group in groups:
         for line in group.rows:
             for run in line.runs:
