@@ -16,6 +16,7 @@ from mcugen.quant import ops as _ops  # noqa: F401 - registers the quantizer ops
 from mcugen.train.models import Activation, Shape, relu
 
 SIDE = 24  # of the image's centre that the networks look at
+MAX_SHIFT = 2  # off the centre: the margin of 28×28
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,18 @@ def outline(model: str) -> Outline:
         want = ", ".join(OUTLINES)
         raise fail("train", "this method trains other networks", got=repr(model), want=want)
     return OUTLINES[model]
+
+
+def check_shift(shift: int) -> None:
+    """Raises McugenError for more than the margin around the part of the image that counts."""
+    if not 0 <= shift <= MAX_SHIFT:
+        raise fail("train", "shift out of range", got=str(shift), want=f"0 … {MAX_SHIFT}")
+
+
+def describe(shapes: list[LayerShape]) -> str:
+    """Size of the weights in one line."""
+    weights = sum(shape.terms * shape.outputs for shape in shapes)
+    return f"image, weights and activations binary: {weights} weights, {weights // 8} bytes"
 
 
 class Sign(nn.Module):

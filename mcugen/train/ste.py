@@ -15,9 +15,16 @@ from torch import Tensor, nn
 from mcugen.errors import fail
 from mcugen.quant import export
 from mcugen.train import loop, session
-from mcugen.train.bernoulli import check_shift, describe
 from mcugen.train.config import TrainConfig, TrainResult
-from mcugen.train.models_binary import Bits, LayerShape, Sign, outline, weigh
+from mcugen.train.models_binary import (
+    Bits,
+    LayerShape,
+    Sign,
+    check_shift,
+    describe,
+    outline,
+    weigh,
+)
 
 EPOCHS = 44
 LEARNING_RATE = 3e-3

@@ -18,12 +18,11 @@ from mcugen.train import loop, session
 from mcugen.train.bernoulli.network import BernoulliNetwork, BinaryNetwork
 from mcugen.train.bernoulli.sums import GRADIENTS, Gradient
 from mcugen.train.config import TrainConfig, TrainResult
-from mcugen.train.models_binary import LayerShape, outline
+from mcugen.train.models_binary import LayerShape, check_shift, describe, outline
 
 EPOCHS = 44
 SOFT_RATE = 0.01  # learning rate before any layer becomes binary
 LEARNING_RATE = 0.03
-MAX_SHIFT = 2
 _SOFT, _LARGEST, _OTHER, _SCORES = 5, 26, 4, 1  # shares of the epochs
 
 Schedule = Literal["all", "layers", "parts"]
@@ -86,12 +85,6 @@ def check(options: Options) -> None:
     check_shift(options.shift)
 
 
-def check_shift(shift: int) -> None:
-    """Raises McugenError for more than the margin around the part of the image that counts."""
-    if not 0 <= shift <= MAX_SHIFT:
-        raise fail("train", "shift out of range", got=str(shift), want=f"0 … {MAX_SHIFT}")
-
-
 def phases(shapes: list[LayerShape], epochs: int, schedule: Schedule) -> list[Phase]:
     """The epochs of a run divided: first soft ones, then those in which layers become binary.
 
@@ -112,9 +105,3 @@ def phases(shapes: list[LayerShape], epochs: int, schedule: Schedule) -> list[Ph
     return [Phase((), counts[0])] + [
         Phase((name,), count) for name, count in zip(names, counts[1:], strict=True)
     ]
-
-
-def describe(shapes: list[LayerShape]) -> str:
-    """Size of the weights in one line."""
-    weights = sum(shape.terms * shape.outputs for shape in shapes)
-    return f"image, weights and activations binary: {weights} weights, {weights // 8} bytes"
