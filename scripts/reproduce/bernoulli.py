@@ -83,6 +83,7 @@ def accuracy() -> Group:
     rows = [
         row("float", real.Options(), "99 %", epochs=6),
         row("bernoulli", bernoulli.Options(), "97.5 %"),
+        row("bernoulli normal", bernoulli.Options(normal=True), "97.5 %"),
         row("ste identity", ste.Options("identity"), "89.5 %"),
         row("ste clipped", ste.Options("clipped"), "89.5 %"),
     ]
@@ -93,7 +94,7 @@ def schedules() -> Group:
     """How layers become binary, with sums of convolutions as normal distributions."""
     rows = [
         row(f"schedule {schedule}", bernoulli.Options(schedule=schedule, normal=True))
-        for schedule in ("all", "layers", "parts")
+        for schedule in ("all", "layers")
     ]
     return Group(f"Schedules, {EPOCHS} epochs", rows)
 

@@ -17,7 +17,7 @@ MODELS = {
     "lenet_w4a4": ("lenet", "mnist", 6, Options(bits=4)),
     "lenet_mixed": ("lenet", "mnist", 6, Options(bits=8, layer_bits="conv2=4/4,fc1=1/1")),
     "lenet_binary": ("lenet", "mnist", 10, Options(bits=1)),
-    "bernoulli": ("bits4k", "mnist", 28, bernoulli.Options()),
+    "bernoulli": ("bits4k", "mnist", 28, bernoulli.Options(normal=True)),
     "lenet_planes1": ("lenet", "mnist", 5, lq.Options(planes=1, layer_planes="conv1=2")),
     "lenet_planes2": ("lenet", "mnist", 5, lq.Options(planes=2)),
     "lenet_planes3": ("lenet", "mnist", 5, lq.Options(planes=3, activation="tanh")),

@@ -12,7 +12,6 @@ from mcugen.train.bernoulli import sums
 from mcugen.train.models_binary import LayerShape, weigh
 
 _EPSILON = 1e-5  # of the norm
-_SLOW = 0.1  # pace of its γ
 _COLDEST = 1e-4  # added to a temperature
 
 
@@ -86,17 +85,16 @@ class BernoulliSums(BernoulliWeights):
 
 
 class UncentredNorm(nn.Module):
-    """Batch norm around 1/2: u = γ (z − 1/2) / rms(z − 1/2), per channel, γ > 0.
+    """Batch norm around 1/2, without parameters: u = (z − 1/2) / rms(z − 1/2), per channel.
 
-    A mean or an offset would be a threshold that a binary sum, compared with 0, cannot have. γ is
-    an exponential that learns slowly: at the pace of the weights it would unsettle them.
+    A mean or an offset would be a threshold that a binary sum, compared with 0, cannot have. A
+    learned factor makes the network surer than its weights are, and costs accuracy later.
     """
 
     mean_square: Tensor
 
     def __init__(self, channels: int, momentum: float = 0.05) -> None:
         super().__init__()
-        self.slope = nn.Parameter(torch.zeros(channels))
         self.register_buffer("mean_square", torch.full((channels,), 0.05))
         self.momentum = momentum
 
@@ -106,7 +104,7 @@ class UncentredNorm(nn.Module):
         if self.training:
             mean_square = ((z - 0.5) ** 2).transpose(0, 1).flatten(1).mean(1)
             self.mean_square.lerp_(mean_square.detach(), self.momentum)
-        factor = torch.exp(_SLOW * self.slope) * torch.rsqrt(mean_square + _EPSILON)
+        factor = torch.rsqrt(mean_square + _EPSILON)
         return (z - 0.5) * factor.reshape(-1, *[1] * (z.dim() - 2))
 
 
