@@ -136,11 +136,6 @@ class Unit(nn.Module):
         z: Tensor = self.sums(x)
         return z if self.sums.binary else self.warm(self.norm(z))
 
-    def binarize_(self) -> None:
-        """Makes weights and outputs binary for good."""
-        self.sums.binarize_()
-        self.requires_grad_(False)
-
 
 class MathExpectation(BernoulliWeights):
     """The expected sums, exactly: scores."""

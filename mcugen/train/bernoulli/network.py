@@ -76,11 +76,9 @@ class BernoulliNetwork(nn.Module):
 
     def end_(self) -> None:
         """Makes the layers of this stage binary."""
-        for unit in self.units():
-            if unit.sums.shape.name in self._names:
-                unit.binarize_()
-        if self.scores.shape.name in self._names:
-            self.scores.binarize_()
+        for layer in self.layers():
+            if layer.shape.name in self._names:
+                layer.binarize_()
 
     def units(self) -> list[Unit]:
         """The hidden layers."""
