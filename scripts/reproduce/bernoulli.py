@@ -300,9 +300,12 @@ def main() -> None:
             for run in line.runs:
                 folder.perform(run)
     tables += [table(group, folder) for group in groups]
-    for run in accuracy().rows[1].runs if "accuracy" in wanted else ():
-        bits, scores = differences(folder.path / f"{run.name}.pt2")
-        console.print(f"{run.name}, all test images: {bits} hidden bits, {scores} scores differ")
+    for run in (run for group in groups for line in group.rows for run in line.runs):
+        if run.config.model == "bits4k" and isinstance(run.options, bernoulli.Options):
+            bits, scores = differences(folder.path / f"{run.name}.pt2")
+            console.print(
+                f"{run.name}, all test images: {bits} hidden bits, {scores} scores differ"
+            )
     for shown in tables:
         Console(highlight=False, width=None if sys.stdout.isatty() else 120).print(shown)
 
