@@ -88,7 +88,7 @@ class UncentredNorm(nn.Module):
     """Batch norm around 1/2, without parameters: u = (z − 1/2) / rms(z − 1/2), per channel.
 
     A mean or an offset would be a threshold that a binary sum, compared with 0, cannot have. A
-    learned factor makes the network surer than its weights are, and costs accuracy later.
+    factor that learns as fast as the weights cost accuracy (docs/results.md).
     """
 
     mean_square: Tensor
