@@ -1,8 +1,12 @@
 """Lines for tests: a board made of Python, and lines that lose, change and repeat bytes."""
 
+import os
 import random
+import select
+import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from mcugen.run import protocol
@@ -91,6 +95,29 @@ class PythonBoard:
         elif message is protocol.READ_STACK:
             reply |= {"used": 100, "size": 2048}
         return message.reply.pack(reply, reply_tail)
+
+
+@contextmanager
+def served(descriptor: int, board: PythonBoard) -> Iterator[None]:
+    """`board` answers on `descriptor`, a socket or a terminal, until the end."""
+    ended = threading.Event()
+
+    def serve() -> None:
+        while not ended.is_set():
+            if select.select([descriptor], [], [], 0.02)[0]:
+                try:
+                    board.send(os.read(descriptor, 4096))
+                except OSError:  # a terminal that nobody has open
+                    ended.wait(0.02)
+                os.write(descriptor, board.receive())
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 class ChangedLine:

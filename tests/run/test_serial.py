@@ -1,9 +1,7 @@
 """Real serial ports as far as a machine without a board has them: terminals, sockets, lists."""
 
 import os
-import select
 import socket
-import threading
 import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,33 +12,12 @@ from mcugen.errors import McugenError
 from mcugen.run import serial as serial_module
 from mcugen.run.serial import FoundPort, choose_port, open_board
 from mcugen.target.boards import Board, load_board
-from tests.run.lines import FAST, PythonBoard
+from tests.run.lines import FAST, PythonBoard, served
 
 
 @pytest.fixture(scope="module")
 def board() -> Board:
     return load_board("stm32f446")
-
-
-@contextmanager
-def _served(descriptor: int) -> Iterator[None]:
-    """A Python board that answers on `descriptor` until the end."""
-    python_board = PythonBoard()
-    ended = threading.Event()
-
-    def serve() -> None:
-        while not ended.is_set():
-            if select.select([descriptor], [], [], 0.02)[0]:
-                python_board.send(os.read(descriptor, 4096))
-                os.write(descriptor, python_board.receive())
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 @contextmanager
@@ -56,7 +33,11 @@ def _terminal() -> Iterator[tuple[int, str]]:
 
 def test_through_a_terminal(board: Board) -> None:
     data = bytes(range(256)) + bytes(344)
-    with _terminal() as (ours, path), _served(ours), open_board(board, path) as device:
+    with (
+        _terminal() as (ours, path),
+        served(ours, PythonBoard()),
+        open_board(board, path) as device,
+    ):
         assert device.run(data).output == data[::-1]
 
 
@@ -65,7 +46,7 @@ def test_through_a_socket(board: Board) -> None:
         url = f"socket://127.0.0.1:{server.getsockname()[1]}"
         with open_board(board, url) as device:
             connection, _ = server.accept()
-            with connection, _served(connection.fileno()):
+            with connection, served(connection.fileno(), PythonBoard()):
                 assert device.run(bytes(600)).output == bytes(600)
 
 
