@@ -10,7 +10,7 @@ from torch.nn import functional
 import mcugen
 from mcugen.errors import McugenError
 from mcugen.quant import LayerGrids, Uniform, calibrate, quantize_
-from tests.frontend.lowering import Binarize, Quantize, assert_agrees, randomize_norms
+from tests.frontend.lowering import OnBasis, Quantize, assert_agrees, randomize_norms
 
 SHAPE = (3, 8, 8)
 X = torch.rand(32, *SHAPE, generator=torch.Generator().manual_seed(3))
@@ -344,7 +344,7 @@ def test_a_quantizer_that_the_model_has_itself_is_enough(tmp_path):
         def __init__(self):
             super().__init__()
             self.conv, self.head = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 4)
-            self.grid, self.sign = Quantize(0.05, 128, 0, 255), Binarize(0.5)
+            self.grid, self.sign = Quantize(0.05, 128, 0, 255), OnBasis(0.5)
 
         def forward(self, x):
             x = self.grid(self.conv(x))

@@ -13,6 +13,8 @@ from mcugen.train import METHODS, MODELS, TrainConfig, loop, method, session, un
 
 pytest.importorskip("sklearn")
 OPTIONS = uniform.Options
+#: The binary networks need images of 24×24 at least, and have tests of their own.
+ANY_SIZE = tuple(name for name in MODELS if not name.startswith("bits"))
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +38,7 @@ def equal(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ANY_SIZE)
 def test_one_epoch_is_better_than_chance(tmp_path, name):
     result = uniform.train(config(tmp_path, model=name, epochs=1, batch_size=32), OPTIONS())
     assert result.samples == 360
@@ -195,7 +197,7 @@ def test_an_image_too_small():
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (3, 32, 32)])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ANY_SIZE)
 def test_zoo_shapes(name, shape):
     model = zoo.build(name, shape, 7).eval()
     assert model(torch.rand(2, *shape)).shape == (2, 7)
