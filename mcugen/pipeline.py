@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 #: Models that are generated for no board get the reference board's core.
 DEFAULT_CORE = "cortex-m4"
-#: Flash set aside for the firmware around a model, in bytes: it takes some 8 KB.
+#: Bytes of flash set aside for the firmware around a model; `build` measures what it takes.
 _FIRMWARE_BYTES = 12_288
 
 
