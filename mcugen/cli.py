@@ -93,6 +93,7 @@ def train(  # noqa: PLR0913 - one parameter per flag
     seed: train_flags.Seed = 0,
     limit: train_flags.TrainLimit = None,
     augment: train_flags.Augment = False,
+    teacher: train_flags.Teacher = None,
     checkpoint: train_flags.Checkpoint = None,
     resume: train_flags.Resume = False,
     activation: train_flags.Activation = None,

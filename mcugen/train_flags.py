@@ -19,6 +19,7 @@ LearningRate = Annotated[float | None, Option(help="Peak; default: the method's.
 Seed = Annotated[int, Option()]
 TrainLimit = Annotated[int | None, Option("--limit", help="Train on the first N samples.")]
 Augment = Annotated[bool, Option("--augment", help="Mirror and shift training images.")]
+Teacher = Annotated[Path | None, Option(help="Checkpoint of a float run to learn from.")]
 Checkpoint = Annotated[Path | None, Option(help="Save the state here.")]
 Resume = Annotated[bool, Option("--resume", help="Go on from --checkpoint.")]
 

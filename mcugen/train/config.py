@@ -23,6 +23,7 @@ class TrainConfig:
     resume: bool = False
     limit: int | None = None  # train on the first `limit` samples only
     augment: bool = False  # train on images that are mirrored and shifted at random
+    teacher: Path | None = None  # checkpoint of a float run, whose scores are part of the loss
 
 
 @dataclass(frozen=True)

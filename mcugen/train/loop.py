@@ -22,14 +22,20 @@ from mcugen.quant.quantizer import grid_parameters, keep_scales_positive_
 
 EVALUATION_BATCH = 500
 WARMUP_SHARE = 0.05  # of the steps: the rate rises linearly before it falls as a cosine
+TEACHER_SHARE = 0.7  # of the loss, where there is a teacher
+TEACHER_TEMPERATURE = 4.0
 
 
 @dataclass(frozen=True)
 class Samples:
-    """A data set on torch's side: x `[N, C, H, W]` float32, y `[N]` int64."""
+    """A data set on torch's side: x `[N, C, H, W]` float32, y `[N]` int64.
+
+    `taught` are a teacher's scores `[N, classes]`, where there is one.
+    """
 
     x: Tensor
     y: Tensor
+    taught: Tensor | None = None
 
     @classmethod
     def of(cls, data: DataSet, limit: int | None = None) -> "Samples":
@@ -41,13 +47,29 @@ class Samples:
         """Channels, height and width of one sample."""
         return (self.x.shape[1], self.x.shape[2], self.x.shape[3])
 
-    def batches(self, size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def __getitem__(self, picks: Tensor | slice) -> "Samples":
+        taught = None if self.taught is None else self.taught[picks]
+        return Samples(self.x[picks], self.y[picks], taught)
+
+    def batches(self, size: int, seed: int) -> Iterator["Samples"]:
         """Shuffled batches of one epoch. A last single sample is left out: batch norm needs two."""
         order = torch.randperm(len(self.y), generator=torch.Generator().manual_seed(seed))
         for start in range(0, len(order), size):
             picks = order[start : start + size]
             if len(picks) > 1:
-                yield self.x[picks], self.y[picks]
+                yield self[picks]
+
+    def loss(self, scores: Tensor) -> Tensor:
+        """Mean cross entropy of `scores` with the classes, and with what the teacher says.
+
+        Distillation: Hinton, Vinyals and Dean, 2015, section 2.
+        """
+        loss = functional.cross_entropy(scores, self.y)
+        if self.taught is None:
+            return loss
+        soft = (self.taught / TEACHER_TEMPERATURE).softmax(1)
+        distance = functional.cross_entropy(scores / TEACHER_TEMPERATURE, soft)
+        return torch.lerp(loss, distance * TEACHER_TEMPERATURE**2, TEACHER_SHARE)
 
 
 @dataclass(frozen=True)
@@ -172,17 +194,17 @@ def _epoch(
     per_epoch = math.ceil(len(train.y) / stage.batch_size)
     total = count = 0.0
     batches = train.batches(stage.batch_size, stage.seed * 1000 + epoch)
-    for index, (x, y) in enumerate(batches):
+    for index, batch in enumerate(batches):
         factor = schedule((epoch * per_epoch + index + 0.5) / (stage.epochs * per_epoch))
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * factor
-        loss = functional.cross_entropy(model(augmented(x) if stage.augment else x), y)
+        loss = batch.loss(model(augmented(batch.x) if stage.augment else batch.x))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         step_hook(model)
-        total += loss.item() * len(y)
-        count += len(y)
+        total += loss.item() * len(batch.y)
+        count += len(batch.y)
         if not math.isfinite(total):
             raise fail(
                 "train", "the loss is not a number", at=f"epoch {epoch + 1}", help="--lr less"
@@ -232,17 +254,19 @@ def parameter_groups(model: nn.Module, learning_rate: float) -> list[dict[str, A
     return [{**group, "lr": group["peak"]} for group in groups]
 
 
-@torch.no_grad()
 def accuracy(model: nn.Module, samples: Samples) -> float:
     """The share of samples whose largest score is their class, in evaluation mode."""
+    return int((scores(model, samples).argmax(1) == samples.y).sum()) / len(samples.y)
+
+
+@torch.no_grad()
+def scores(model: nn.Module, samples: Samples) -> Tensor:
+    """What `model` says of the samples in evaluation mode: `[N, classes]`."""
     training = model.training
     model.eval()
-    right = 0
-    for start in range(0, len(samples.y), EVALUATION_BATCH):
-        part = slice(start, start + EVALUATION_BATCH)
-        right += int((model(samples.x[part]).argmax(1) == samples.y[part]).sum())
+    found = torch.cat([model(part) for part in torch.split(samples.x, EVALUATION_BATCH)])
     model.train(training)
-    return right / len(samples.y)
+    return found
 
 
 def progress_bar() -> Progress:

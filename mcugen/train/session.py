@@ -1,7 +1,7 @@
 """What the methods share around the loop: data, model, checkpoint, result."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
@@ -9,7 +9,7 @@ from torch import nn
 from mcugen import data
 from mcugen.errors import fail
 from mcugen.quant.quantizer import keep_scales_positive_
-from mcugen.train import loop, models, zoo
+from mcugen.train import loop, models, teacher, zoo
 from mcugen.train.config import TrainConfig, TrainResult
 from mcugen.train.models_reference import Normalize
 
@@ -37,11 +37,15 @@ class Session:
         checkpoint = loop.Checkpoint(config.checkpoint, f"{identity} {_what_matters(config)}")
         if config.resume and config.checkpoint is not None and config.checkpoint.exists():
             checkpoint.load()
+        classes = max(train_data.classes, test_data.classes)
+        samples = loop.Samples.of(train_data, config.limit)
+        if config.teacher is not None:
+            samples = replace(samples, taught=teacher.scores(config.teacher, samples, classes))
         loop.set_seed(config.seed)
         return cls(
             config,
-            max(train_data.classes, test_data.classes),
-            loop.Samples.of(train_data, config.limit),
+            classes,
+            samples,
             loop.Samples.of(test_data),
             checkpoint,
             clock,
@@ -121,4 +125,5 @@ def check(config: TrainConfig) -> None:
 def _what_matters(config: TrainConfig) -> str:
     """The fields that decide the weights; paths do not."""
     names = ("model", "data", "epochs", "batch_size", "learning_rate", "seed", "limit", "augment")
-    return " ".join(f"{name}={getattr(config, name)}" for name in names)
+    values = [f"{name}={getattr(config, name)}" for name in names]
+    return " ".join([*values, f"teacher={config.teacher is not None}"])

@@ -126,6 +126,35 @@ def test_a_checkpoint_of_another_run_or_a_damaged_one(tmp_path):
         uniform.train(first, OPTIONS())
 
 
+def test_a_teacher_changes_the_weights_and_is_heard(tmp_path):
+    state = tmp_path / "teacher.ckpt"
+    method("float").train(config(tmp_path, checkpoint=state), method("float").Options())
+    pupil = config(tmp_path, model="lenet", epochs=1, output=tmp_path / "pupil.pt2")
+    trained = []
+    for teacher in (None, state):
+        method("float").train(replace(pupil, teacher=teacher), method("float").Options())
+        trained.append(weights(pupil.output))
+    assert not equal(*trained)
+
+
+def test_the_loss_falls_where_a_pupil_agrees_with_its_teacher():
+    said = torch.tensor([[4.0, 0.0, 0.0]])
+    samples = loop.Samples(torch.zeros(1, 1), torch.tensor([0]), said)
+    assert samples.loss(said) < samples.loss(torch.tensor([[4.0, 3.0, 0.0]]))
+    plain = replace(samples, taught=None)
+    assert plain.loss(said) == torch.nn.functional.cross_entropy(said, samples.y)
+
+
+def test_a_teacher_that_is_none(tmp_path):
+    state = tmp_path / "other.ckpt"
+    method("float").train(
+        config(tmp_path, epochs=1, checkpoint=state), method("float").Options("tanh")
+    )
+    for file in (state, tmp_path / "missing.ckpt"):
+        with pytest.raises(McugenError, match="cannot learn from this teacher"):
+            method("float").train(config(tmp_path, teacher=file), method("float").Options())
+
+
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
