@@ -1,45 +1,37 @@
-"""PyTorch in float64, the integer program and the host's C, element by element."""
+"""The model in its framework, the integer program and the host's C, element by element."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from mcugen.frontend.graph import ExportedGraph
 from mcugen.ir import interp
 from mcugen.ir.program import Program
 from mcugen.run.host import HostModel
-from mcugen.run.reference import Reference
-from mcugen.run.samples import (
-    captured_nodes,
-    classes,
-    input_boundary,
-    output_boundary,
-    program_levels,
-    torch_levels,
-)
+from mcugen.run.original import Answer, Original
+from mcugen.run.samples import classes, input_boundary, output_boundary, program_levels
 
 BATCH = 250
 Progress = Callable[[int], None]
 
 #: Executions whose classes are compared, with the name of the result.
 _PAIRS = (
-    ("reference_interpreter", "torch", "interpreter"),
-    ("reference_c", "torch", "c"),
+    ("reference_interpreter", "reference", "interpreter"),
+    ("reference_c", "reference", "c"),
     ("interpreter_c", "interpreter", "c"),
 )
 
 
 @dataclass(frozen=True)
 class LayerAgreement:
-    """One value of the program against PyTorch and against C."""
+    """One value of the program against the reference and against C."""
 
     name: str
     source: str
     equal: float | None
-    """Share of elements on PyTorch's level; None for values that stand on no quantizer's grid."""
+    """Share of elements on the reference's level; None for values on no quantizer's grid."""
     max_difference: int | None
-    """Largest distance from PyTorch's level, in levels."""
+    """Largest distance from the reference's level, in levels."""
     c_mismatches: int
     """Elements in which C differs from the interpreter."""
 
@@ -48,6 +40,8 @@ class LayerAgreement:
 class CheckReport:
     """The JSON document of `mcugen check`; accuracies and agreements are shares of the samples."""
 
+    reference: str
+    """The framework that the model is compared with."""
     samples: int
     accuracy: dict[str, float]
     agreement: dict[str, float]
@@ -55,7 +49,7 @@ class CheckReport:
     elements: int
     """Output elements compared."""
     largest_difference: float | None
-    """Of C's outputs from PyTorch's, as real numbers; None where a function was left out."""
+    """Of C's outputs from the reference's, as real numbers; None where a function was left out."""
     layers: tuple[LayerAgreement, ...] = ()
 
     @property
@@ -65,7 +59,7 @@ class CheckReport:
 
     @property
     def first_off_reference(self) -> str | None:
-        """The first layer in which the interpreter differs from PyTorch."""
+        """The first layer in which the interpreter differs from the reference."""
         return next((item.name for item in self.layers if item.max_difference), None)
 
 
@@ -93,15 +87,15 @@ def _count(table: dict[str, int], key: str, amount: int | np.integer) -> None:
 class Checker:
     """The three executions of one model."""
 
-    graph: ExportedGraph
+    original: Original
     program: Program
     host: HostModel
 
     def run(self, x: np.ndarray, y: np.ndarray, *, layers: bool, progress: Progress) -> CheckReport:
-        """Compare on samples x [N, ...] (real, PyTorch's order) with labels y [N].
+        """Compare on samples x [N, ...] (real, the model's order) with labels y [N].
 
         Args:
-            x: samples as the PyTorch model takes them.
+            x: samples as the model takes them.
             y: class of each sample.
             layers: compare every quantized tensor too.
             progress: called with the number of samples done since the last call.
@@ -109,25 +103,24 @@ class Checker:
         Raises:
             McugenError: the samples do not fit the model.
         """
-        reference, counts = Reference(self.graph), _Counts()
-        nodes = captured_nodes(self.graph, self.program) if layers else {}
+        counts = _Counts()
         for first in range(0, len(x), BATCH):
             batch = x[first : first + BATCH]
             levels = input_boundary(self.program).levels(batch)
-            outputs, captured = reference.run(batch, capture=tuple(nodes))
+            answer = self.original.answer(batch, layers)
             values = interp.trace(self.program, levels)
             c = self.host.run_batch(levels)
-            self._compare(counts, outputs[0], values[self.program.output], c, y[first:][:BATCH])
+            self._compare(counts, answer, values[self.program.output], c, y[first:][:BATCH])
             if layers:
-                self._compare_layers(counts, values, captured, nodes)
+                self._compare_layers(counts, values, answer)
                 self._compare_c(counts, values, self.host.trace(levels))
             progress(len(batch))
-        return self._report(counts, nodes)
+        return self._report(counts)
 
     def _compare(
         self,
         counts: _Counts,
-        torch_output: np.ndarray,
+        answer: Answer,
         program_output: np.ndarray,
         c: np.ndarray,
         y: np.ndarray,
@@ -135,7 +128,7 @@ class Checker:
         boundary = output_boundary(self.program)
         c = c.reshape(program_output.shape)
         predicted = {
-            "torch": classes(torch_output),
+            "reference": classes(answer.output),
             "interpreter": classes(program_output),
             "c": classes(c),
         }
@@ -145,7 +138,7 @@ class Checker:
             _count(counts.same_class, key, (predicted[one] == predicted[other]).sum())
         _count(counts.mismatched, "interpreter_c", (program_output != c).sum())
         if self.program.output_function is None:
-            distance = np.abs(boundary.real(c) - torch_output.reshape(boundary.real(c).shape))
+            distance = np.abs(boundary.real(c) - answer.output.reshape(boundary.real(c).shape))
             off = distance > 0.5001 * np.max(boundary.meaning.scale)
             _count(counts.mismatched, "reference_c", off.sum())
             counts.largest_difference = max(counts.largest_difference or 0.0, float(distance.max()))
@@ -156,11 +149,9 @@ class Checker:
         self,
         counts: _Counts,
         values: dict[str, np.ndarray],
-        captured: dict[str, np.ndarray],
-        nodes: dict[str, str],
+        answer: Answer,
     ) -> None:
-        for node, name in nodes.items():
-            want = torch_levels(self.program.values[name], captured[node])
+        for name, want in answer.levels.items():
             got = program_levels(self.program.values[name], values[name])
             difference = np.abs(got.reshape(len(got), -1) - want.reshape(len(got), -1))
             _count(counts.layer_equal, name, (difference == 0).sum())
@@ -174,10 +165,11 @@ class Checker:
         for name, found in traced.items():
             _count(counts.layer_c, name, (found.ravel() != values[name].ravel()).sum())
 
-    def _report(self, counts: _Counts, nodes: dict[str, str]) -> CheckReport:
-        compared = dict.fromkeys([*nodes.values(), *counts.layer_c])
+    def _report(self, counts: _Counts) -> CheckReport:
+        compared = {*counts.layer_equal, *counts.layer_c}
         ordered = [name for name in self.program.values if name in compared]
         return CheckReport(
+            self.original.title,
             counts.samples,
             {name: right / counts.samples for name, right in counts.right.items()},
             {name: same / counts.samples for name, same in counts.same_class.items()},

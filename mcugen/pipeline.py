@@ -6,7 +6,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,8 +15,7 @@ from mcugen.build.fits import check_fits
 from mcugen.emit import Emitted, emit, write
 from mcugen.emit.manifest import Manifest, read_generated
 from mcugen.errors import fail
-from mcugen.frontend.exported import load as load_exported
-from mcugen.frontend.graph import ExportedGraph
+from mcugen.formats import format_of
 from mcugen.interrupts import scratch_folder
 from mcugen.ir.program import Meaning, Program
 from mcugen.plan.choice import DEFAULT, Optimize, Wishes
@@ -44,7 +43,8 @@ class Model:
     """A model file read and lowered."""
 
     path: Path
-    graph: ExportedGraph
+    graph: Any
+    """What the reader of its format made of it."""
     program: Program
 
 
@@ -56,7 +56,7 @@ def load(path: Path) -> Model:
     """
     if not path.is_file():
         raise fail("model", f"no model file '{path}'", help="mcugen train, or mcugen.export")
-    graph, program = load_exported(path)
+    graph, program = format_of(path).read(path)
     return Model(path, graph, program)
 
 
@@ -157,10 +157,12 @@ def samples(name: str, limit: int | None) -> "DataSet":
 
 
 def check(model: Model, test: "DataSet", layers: bool) -> "CheckReport":
-    """PyTorch, interpreter and host C on the same samples; the C goes to a temporary folder.
+    """The model in its framework, the interpreter and host C on the same samples.
+
+    The C goes to a temporary folder.
 
     Raises:
-        McugenError: samples that do not fit the model, torch or gcc missing.
+        McugenError: samples that do not fit the model, its framework or gcc missing.
     """
     from mcugen.check import Checker
     from mcugen.report.console import progress
@@ -171,7 +173,8 @@ def check(model: Model, test: "DataSet", layers: bool) -> "CheckReport":
     with scratch_folder() as scratch:
         folder = scratch / "model"
         generate(result, folder, False)
-        checker = Checker(model.graph, model.program, HostModel(folder))
+        original = format_of(model.path).original(model.graph, model.program)
+        checker = Checker(original, model.program, HostModel(folder))
     with progress("checking", len(test.x)) as advance:
         return checker.run(test.x, test.y, layers=layers, progress=advance)
 

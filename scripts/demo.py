@@ -54,7 +54,7 @@ def main() -> None:
     table.add_column()
     accuracy, samples = checked["accuracy"], f"{checked['samples']:,} images"
     for name, value, note in (
-        ("accuracy, PyTorch", accuracy["torch"], samples),
+        ("accuracy, PyTorch", accuracy["reference"], samples),
         ("accuracy, integer program", accuracy["interpreter"], samples),
         ("accuracy, host C", accuracy["c"], f"{samples}, {_differing(checked)} outputs differ"),
         (f"accuracy, {ran['target']}", ran["accuracy"], _differing_bytes(ran)),

@@ -120,7 +120,7 @@ def prove(path: Path, data: str, emulated: int, wishes: Wishes, scratch: Path) -
 def tables(proofs: list[Proof]) -> Iterator[Table]:
     host = _table("model", "samples", "PyTorch", "program", "C", "same class", "C differs")
     for item in proofs:
-        shares = [f"{100 * item.accuracy[key]:.2f} %" for key in ("torch", "interpreter", "c")]
+        shares = [f"{100 * item.accuracy[key]:.2f} %" for key in ("reference", "interpreter", "c")]
         same = f"{round(item.same_class * item.samples):,}"
         host.add_row(item.model, f"{item.samples:,}", *shares, same, f"{item.differing:,}")
     yield host

@@ -28,7 +28,7 @@ def agrees(report: CheckReport) -> None:
     assert report.mismatched_elements["interpreter_c"] == 0
     assert report.agreement["interpreter_c"] == 1
     assert report.agreement["reference_c"] >= 0.999
-    assert abs(report.accuracy["torch"] - report.accuracy["c"]) <= 0.0005
+    assert abs(report.accuracy["reference"] - report.accuracy["c"]) <= 0.0005
 
 
 @needs_mnist

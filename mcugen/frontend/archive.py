@@ -14,7 +14,8 @@ from mcugen.frontend.archive_graph import MAX_VALUES, Notes, read_metas, read_no
 from mcugen.frontend.archive_inplace import refs, without_overwriting
 from mcugen.frontend.archive_json import Field, read_json
 from mcugen.frontend.archive_tensors import Payloads, finite_fault
-from mcugen.frontend.archive_zip import STAGE, Container, read_file
+from mcugen.frontend.archive_zip import STAGE, Container
+from mcugen.frontend.files import read_file
 from mcugen.frontend.graph import ExportedGraph, GraphNode, Meta
 
 SCHEMA_MAJOR = 8

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from mcugen.errors import McugenError, fail
-from mcugen.frontend.archive_zip import MIB, STAGE, Container
+from mcugen.frontend.archive_zip import STAGE, Container
+from mcugen.frontend.files import MIB
 
 #: Python objects take up to 25 times as much as the JSON text they come from.
 MAX_JSON_BYTES = 16 * MIB

@@ -5,17 +5,14 @@ decompressed.
 """
 
 import io
-import stat
 import struct
 import zipfile
 import zlib
-from pathlib import Path
 
 from mcugen.errors import McugenError, fail
+from mcugen.frontend.files import MIB
 
 STAGE = "archive"
-MIB = 2**20
-MAX_FILE_BYTES = 256 * MIB
 MAX_ENTRIES = 10_000
 MAX_UNPACKED_BYTES = 256 * MIB
 MAX_RATIO = 100
@@ -39,26 +36,6 @@ _DAMAGE = (
     OSError,
     OverflowError,
 )
-
-
-def read_file(path: Path) -> bytes:
-    """The bytes of a regular file of at most `MAX_FILE_BYTES`.
-
-    Raises:
-        McugenError: there is no such file, it cannot be read, or it is too large.
-    """
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for its writer
-            raise fail(STAGE, "not a file", at=str(path), want="a .pt2 archive")
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise fail(STAGE, "cannot read the model file", at=str(path), got=reason) from error
-    if len(data) > MAX_FILE_BYTES:
-        want = f"at most {MAX_FILE_BYTES // MIB} MiB"
-        raise fail(STAGE, "the model file is too large", at=str(path), want=want)
-    return data
 
 
 class Container:

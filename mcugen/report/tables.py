@@ -87,12 +87,13 @@ def alternatives(found: "tuple[Alternative, ...]") -> RenderableType:
 
 def checked(report: "CheckReport") -> RenderableType:
     """Accuracy and agreement of the three executions, and of the layers where they were asked."""
+    same_class = f"same class as {report.reference}"
     executions = table(
         "",
         "accuracy",
-        "same class as PyTorch",
+        same_class,
         "elements that differ",
-        right=("accuracy", "same class as PyTorch"),
+        right=("accuracy", same_class),
     )
 
     def add(title: str, key: str, differ: str) -> None:
@@ -103,10 +104,12 @@ def checked(report: "CheckReport") -> RenderableType:
     mismatched = report.mismatched_elements
     against = f"{mismatched['interpreter_c']:,} of {report.elements:,} from the program"
     if mismatched.get("reference_c"):
-        against += f", {mismatched['reference_c']:,} from PyTorch by more than half a level"
+        against += (
+            f", {mismatched['reference_c']:,} from {report.reference} by more than half a level"
+        )
     if report.largest_difference is not None:
-        against += f", at most {report.largest_difference:.2g} from PyTorch"
-    add("PyTorch float64", "torch", "")
+        against += f", at most {report.largest_difference:.2g} from {report.reference}"
+    add(report.reference, "reference", "")
     add("program", "interpreter", "")
     add("host C", "c", against)
     return Group(executions, *(_layers(report) if report.layers else ()))
@@ -114,7 +117,7 @@ def checked(report: "CheckReport") -> RenderableType:
 
 def _layers(report: "CheckReport") -> list[RenderableType]:
     """What --layers adds to `checked`."""
-    numbers = ("as PyTorch", "largest difference", "C differs")
+    numbers = (f"as {report.reference}", "largest difference", "C differs")
     layers = table("value", "from", *numbers, right=numbers)
     for item in report.layers:
         equal = "" if item.equal is None else percent(item.equal)
@@ -124,7 +127,7 @@ def _layers(report: "CheckReport") -> list[RenderableType]:
     verdict = f"first at {first}" if first else "none in any layer"
     lines = [f"differences of C from the program: {verdict}"]
     if off := report.first_off_reference:
-        lines.append(f"differences of the program from PyTorch: first at {off}")
+        lines.append(f"differences of the program from {report.reference}: first at {off}")
     return ["", layers, "", *lines]
 
 

@@ -45,7 +45,7 @@ def test_check_has_a_line_for_each_execution(mcugen: Command) -> None:
     assert answer.code == 0, answer.err
     shown = words(answer.out)
     assert "accuracy same class as PyTorch elements that differ" in shown
-    assert "PyTorch float64 9" in shown
+    assert "PyTorch 9" in shown
     assert "program 9" in shown
     assert "100 of 100" in shown
     assert "0 of 1,000 from the program" in shown

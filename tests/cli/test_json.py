@@ -68,7 +68,7 @@ def test_promised_fields_are_described() -> None:
         "generate": "model name board core macs flash.weights flash.tables flash.code ram.arena "
         "ram.lower_bound ram.context layers[].name layers[].op layers[].kernel layers[].shape[] "
         "layers[].macs layers[].weight_bits layers[].activation_bits layers[].weight_bytes",
-        "check": "samples accuracy.torch accuracy.interpreter accuracy.c agreement.reference_c "
+        "check": "samples accuracy.reference accuracy.interpreter accuracy.c agreement.reference_c "
         "agreement.interpreter_c mismatched_elements.interpreter_c "
         "mismatched_elements.reference_c layers[].name layers[].equal layers[].max_difference",
         "build": "elf flash.total flash.code flash.constants ram.total ram.arena ram.static "
