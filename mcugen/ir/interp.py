@@ -154,6 +154,16 @@ def _sum_pool(op: ops.SumPool, env: Env, get: Lookup) -> np.ndarray:
 
 
 @evaluate.register
+def _average_pool(op: ops.AveragePool, env: Env, get: Lookup) -> np.ndarray:
+    del env
+    x = get(op.x)
+    total = np.sum([under for _, _, under in _taps(x, op, op.window, 0)], axis=0)
+    count = np.sum([under for _, _, under in _taps(np.ones_like(x), op, op.window, 0)], axis=0)
+    mean = np.sign(total) * ((np.abs(total) + count // 2) // count)
+    return np.clip(mean, op.lo, op.hi)
+
+
+@evaluate.register
 def _max_pool(op: ops.MaxPool, env: Env, get: Lookup) -> np.ndarray:
     x, element = get(op.x), env.type(op.x).element
     if not isinstance(element, Planes):

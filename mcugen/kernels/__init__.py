@@ -8,6 +8,7 @@ from mcugen.errors import fail
 from mcugen.kernels import (
     add,
     argmax,
+    average_pool,
     concat,
     conv2d,
     conv2d_blocked,
@@ -51,6 +52,7 @@ KERNELS: tuple[Kernel, ...] = (
     linear_levels.KERNEL,
     linear_sliced.KERNEL,
     sum_pool.KERNEL,
+    average_pool.KERNEL,
     max_pool.KERNEL,
     max_pool_planes.KERNEL,
     add.KERNEL,

@@ -13,6 +13,7 @@ import numpy as np
 from mcugen.errors import fail
 from mcugen.ir import ops
 from mcugen.ir.types import Planes
+from mcugen.kernels.clamp import Clamp, clamp, fit
 from mcugen.kernels.constants import Constant, literal, numbers, within_32_bits
 from mcugen.kernels.step import Step
 from mcugen.kernels.storage import BITS, INT32
@@ -38,20 +39,6 @@ class Epilogue:
 @dataclass(frozen=True)
 class Nothing:
     """Context of templates/epilogues/none.c.j2."""
-
-
-@dataclass(frozen=True)
-class Clamp:
-    """How a value is brought into [lo, hi]."""
-
-    value_c: str
-    lo: str
-    hi: str
-    low: bool
-    """Values below `lo` occur."""
-    high: bool
-    by_sign: bool
-    """The differences to both ends fit 32 bits, so their sign bits can select."""
 
 
 @dataclass(frozen=True)
@@ -131,43 +118,24 @@ def _requantize(step: Step, op: ops.Op) -> Epilogue:
         for end in (x.lo, x.hi)
         for part in multiplier.astype(object) * end + bias.astype(object)
     ]
-    clamp = _clamp(op, min(sums) >> op.shift, max(sums) >> op.shift)
+    limits = clamp(op.lo, op.hi, min(sums) >> op.shift, max(sums) >> op.shift)
     per_channel = max(multiplier.size, bias.size) > 1
     constants = [
         numbers(suffix, data, "table", "[channel]")
         for suffix, data in (("multiplier", multiplier), ("bias", bias))
         if data.size > 1
     ]
-    wide = not _fit(*products, *biases, *sums)
+    wide = not fit(*products, *biases, *sums)
     context = Affine(
         sum_c="int64_t" if wide else "int32_t",
         wide=wide,
         multiplier=literal(int(multiplier[0])) if multiplier.size == 1 else None,
         bias=literal(int(bias[0])) if bias.size == 1 else None,
         shift=op.shift,
-        clamp=clamp,
+        clamp=limits,
     )
     helpers = frozenset({"product"} if wide else ())
     return Epilogue("requantize", _returns(step), per_channel, tuple(constants), context, helpers)
-
-
-def _fit(*values: int) -> bool:
-    """All of `values` are int32."""
-    return INT32.lo <= min(values) and max(values) <= INT32.hi
-
-
-def _clamp(op: ops.Requantize, lowest: int, highest: int) -> Clamp:
-    """The clamp of values known to lie in [lowest, highest]."""
-    raised = max(lowest, op.lo), max(highest, op.lo)
-    differences = lowest - op.lo, highest - op.lo, op.hi - raised[0], op.hi - raised[1]
-    return Clamp(
-        value_c="int32_t" if _fit(lowest, highest) else "int64_t",
-        lo=literal(op.lo),
-        hi=literal(op.hi),
-        low=lowest < op.lo,
-        high=highest > op.hi,
-        by_sign=_fit(lowest, highest, *differences),
-    )
 
 
 def _threshold(step: Step, op: ops.Op) -> Epilogue:

@@ -1,6 +1,8 @@
 """The interpreter against naive loops that spell each op's docstring out."""
 
 import itertools
+import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -199,3 +201,31 @@ def test_input_outside_its_interval_is_refused() -> None:
         interp.run(program, np.array([[0, 16]]))
     with pytest.raises(McugenError, match="input is"):
         interp.run(program, np.array([[0, 1, 2]]))
+
+
+def test_average_pool_rounds_halves_away_from_zero() -> None:
+    kind = TensorType((1, 2, 2, 1), Int(8, True, -128, 127))
+    x = np.array([[[[-5], [-6]], [[7], [-4]]]])
+    op = ops.AveragePool("%x", window=(1, 2), padding=(0, 0, 0, 1), lo=-5, hi=1)
+    # −5.5 → −6, which the clamp makes −5; 1.5 → 2 → 1; the last column is alone under its window.
+    got = interp.run(program_of(op, kind), x)
+    np.testing.assert_array_equal(got.ravel(), [-5, -5, 1, -4])
+    with pytest.raises(McugenError, match="lies outside the image"):
+        program_of(ops.AveragePool("%x", window=(1, 1), padding=(1, 0, 0, 0), lo=0, hi=1), kind)
+
+
+def test_average_pool_spelled_out() -> None:
+    rng = np.random.default_rng(1)
+    kind = TensorType((1, 5, 6, 2), Int(8, True, -128, 127))
+    x = rng.integers(-128, 128, (3, 5, 6, 2))
+    op = ops.AveragePool("%x", window=(3, 2), stride=(2, 1), padding=(1, 1, 0, 1), lo=-128, hi=127)
+    got = interp.run(program_of(op, kind), x)
+    for n, oy, ox, c in np.ndindex(got.shape):
+        taps = [
+            x[n, oy * 2 - 1 + ky, ox + kx, c]
+            for ky, kx in np.ndindex(3, 2)
+            if 0 <= oy * 2 - 1 + ky < 5 and ox + kx < 6
+        ]
+        mean = Fraction(int(sum(taps)), len(taps))
+        want = math.floor(abs(mean) + Fraction(1, 2)) * (1 if mean > 0 else -1)
+        assert got[n, oy, ox, c] == want

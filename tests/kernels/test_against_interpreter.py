@@ -17,6 +17,7 @@ from mcugen.kernels.step import Step, port
 from mcugen.plan.steps import fuse
 from mcugen.run.host import HostModel, run_several_sanitized
 from mcugen.target.cores import core_named
+from tests.op_programs import MAKERS
 from tests.programs import random_inputs, random_program
 
 CORE = core_named("cortex-m4")
@@ -53,8 +54,9 @@ def test_sanitizers_find_nothing(tmp_path: Path) -> None:
 def test_random_programs_reach_every_kernel_with_every_epilogue() -> None:
     """The generator is only as good as what it reaches; the commit's seeds are among these."""
     reached: Counter[tuple[str, str]] = Counter()
-    for seed in range(700):
-        for step in fuse(random_program(seed)).steps:
+    programs = [random_program(seed) for seed in range(700)]
+    for program in [*programs, *(make(seed) for make in MAKERS for seed in range(20))]:
+        for step in fuse(program).steps:
             epilogue = step.epilogue.op.mnemonic if step.epilogue else "none"
             planes = " to planes" if not step.output.is_integer else ""
             for kernel in able(step, CORE):

@@ -10,7 +10,7 @@ from mcugen.ir.ops.dense import Conv2d, Linear
 from mcugen.ir.ops.elementwise import Add, Mul
 from mcugen.ir.ops.epilogues import ArgMax, Lookup, Requantize, Threshold
 from mcugen.ir.ops.layout import Concat, Pad, Reshape, Slice, Transpose
-from mcugen.ir.ops.windows import MaxPool, SumPool, Window, Windowed
+from mcugen.ir.ops.windows import AveragePool, MaxPool, SumPool, Window, Windowed
 
 _OPS: tuple[type[Op], ...] = (
     Conv2d,
@@ -18,6 +18,7 @@ _OPS: tuple[type[Op], ...] = (
     Add,
     Mul,
     SumPool,
+    AveragePool,
     MaxPool,
     Pad,
     Reshape,
@@ -36,6 +37,7 @@ __all__ = [
     "OPS",
     "Add",
     "ArgMax",
+    "AveragePool",
     "Concat",
     "Conv2d",
     "Env",

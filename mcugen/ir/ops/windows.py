@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from mcugen.ir.ops.base import Env, Op, Ref, operand, positive, refuse
-from mcugen.ir.ops.intervals import Products, dense_interval
+from mcugen.ir.ops.intervals import Products, dense_interval, widened
 from mcugen.ir.types import Planes, TensorType
 
 
@@ -92,6 +92,41 @@ class SumPool(Windowed):
 
 
 @dataclass(frozen=True)
+class AveragePool(Windowed):
+    """clamp(mean, lo, hi) of x over the taps inside the image; every window holds one.
+
+    The mean of q is rounded to the nearest integer, halves away from zero: as TFLite's kernels do.
+    """
+
+    mnemonic: ClassVar[str] = "average_pool"
+    window: tuple[int, int] = field(kw_only=True)
+    lo: int = field(kw_only=True)
+    hi: int = field(kw_only=True)
+
+    def infer(self, env: Env) -> TensorType:
+        x = env.type(self.x)
+        height, width = self.output_extent(x, self.window)
+        inside = self.inside(x, self.window)
+        covered(self, inside)
+        ones = np.ones((1, math.prod(self.window), 1), dtype=np.int64)
+        dense_interval(self, Products(x.integer, 0, ones, inside))
+        if self.lo > self.hi:
+            raise refuse(self, f"clamp [{self.lo}..{self.hi}] is empty")
+        lo, hi = (min(max(end, self.lo), self.hi) for end in (x.integer.lo, x.integer.hi))
+        return TensorType((x.shape[0], height, width, x.channels), widened(x.integer, lo, hi))
+
+    def counts(self, x: TensorType) -> tuple[int, ...]:
+        """The numbers of taps inside the image that occur, rising."""
+        return tuple(np.unique(self.inside(x, self.window).sum(axis=1)).tolist())
+
+
+def covered(op: Windowed, inside: np.ndarray) -> None:
+    """Refuse windows without a tap inside the image."""
+    if not inside.any(axis=1).all():
+        raise refuse(op, f"a window of padding {op.padding} lies outside the image")
+
+
+@dataclass(frozen=True)
 class MaxPool(Windowed):
     """Largest value over the taps inside the image; every window holds one.
 
@@ -104,8 +139,7 @@ class MaxPool(Windowed):
     def infer(self, env: Env) -> TensorType:
         x = env.type(self.x)
         height, width = self.output_extent(x, self.window)
-        if not self.inside(x, self.window).any(axis=1).all():
-            raise refuse(self, f"a window of padding {self.padding} lies outside the image")
+        covered(self, self.inside(x, self.window))
         if isinstance(x.element, Planes) and not x.element.ordered:
             raise refuse(self, f"the codes of {x.element.spelling} do not rise with their numbers")
         return TensorType((x.shape[0], height, width, x.channels), x.element)

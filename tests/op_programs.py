@@ -1,0 +1,71 @@
+"""Random programs of one op each, for the ops that `tests.programs` does not mix.
+
+The same on every machine; a failure is replayed by its maker and seed.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from mcugen.errors import McugenError
+from mcugen.ir import Int, Program, TensorType, ops
+from tests.builder import Builder
+
+Maker = Callable[[int], Program]
+_CHANNELS = (1, 2, 3, 4, 5, 8, 16, 33)
+
+
+def _int8(rng: np.random.Generator) -> Int:
+    """Eight bits, mostly whole."""
+    signed = bool(rng.integers(2))
+    whole = Int(8, True, -128, 127) if signed else Int(8, False, 0, 255)
+    if rng.random() < 0.6:
+        return whole
+    lo, hi = np.sort(rng.integers(whole.lo, whole.hi, 2, endpoint=True)).tolist()
+    return Int(8, signed, lo, hi)
+
+
+def _int16(rng: np.random.Generator) -> Int:
+    del rng
+    return Int(16, True, -(2**15), 2**15 - 1)
+
+
+def _image(rng: np.random.Generator) -> TensorType:
+    element = _int16(rng) if rng.random() < 0.2 else _int8(rng)
+    height, width = rng.integers(1, 8, 2).tolist()
+    return TensorType((1, height, width, int(rng.choice(_CHANNELS))), element)
+
+
+def _some(make: Callable[[np.random.Generator], Program], seed: int) -> Program:
+    """What `make` gives for the first generator that the op's rules do not refuse."""
+    for attempt in range(100):
+        try:
+            return make(np.random.default_rng([seed, attempt]))
+        except McugenError:
+            continue
+    raise AssertionError(f"no program for seed {seed}")
+
+
+def average_pool(seed: int) -> Program:
+    def make(rng: np.random.Generator) -> Program:
+        kind = _image(rng)
+        b = Builder(kind)
+        lo, hi = kind.integer.lo, kind.integer.hi
+        if rng.random() < 0.4:
+            lo, hi = np.sort(rng.integers(lo - 3, hi + 3, 2, endpoint=True)).tolist()
+        pool = ops.AveragePool(
+            b.x,
+            window=tuple(rng.integers(1, 5, 2).tolist()),
+            stride=tuple(rng.integers(1, 4, 2).tolist()),
+            padding=tuple(rng.integers(0, 3, 4).tolist()) if rng.random() < 0.6 else (0, 0, 0, 0),
+            dilation=(1, 2) if rng.random() < 0.2 else (1, 1),
+            lo=lo,
+            hi=hi,
+        )
+        return b.done(b.op(pool))
+
+    return _some(make, seed)
+
+
+#: One maker for each op.
+MAKERS: tuple[Maker, ...] = (average_pool,)
