@@ -12,6 +12,8 @@ from mcugen.run.original import Answer, Original
 from mcugen.run.samples import classes, input_boundary, output_boundary, program_levels
 
 BATCH = 250
+#: Samples on which memory is checked: what a layer touches does not depend on them.
+MEMORY_SAMPLES = 16
 Progress = Callable[[int], None]
 
 #: Executions whose classes are compared, with the name of the result.
@@ -101,8 +103,10 @@ class Checker:
             progress: called with the number of samples done since the last call.
 
         Raises:
-            McugenError: the samples do not fit the model.
+            McugenError: the samples do not fit the model, or a layer of the C touches memory that
+                is not its own.
         """
+        self.host.check_memory(input_boundary(self.program).levels(x[:MEMORY_SAMPLES]))
         counts = _Counts()
         for first in range(0, len(x), BATCH):
             batch = x[first : first + BATCH]

@@ -52,6 +52,13 @@ class Tensor(_Record):
         return np.dtype(name).newbyteorder("<")
 
 
+class Extent(_Record):
+    """Bytes of the arena."""
+
+    offset: int
+    bytes: int
+
+
 class Layer(_Record):
     """One call in `NAME_run`, in order; `function` is its symbol in the ELF."""
 
@@ -73,6 +80,10 @@ class Layer(_Record):
     out_dtype: Dtype
     out_offset: int
     out_bytes: int
+    #: The kernel's own memory; its contents mean nothing before and after the call.
+    scratch_offset: int = 0
+    #: What the arena holds when the layer begins: its inputs, and values for later layers.
+    held: tuple[Extent, ...] = ()
 
 
 class Live(_Record):

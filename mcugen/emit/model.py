@@ -234,4 +234,6 @@ def _layer(layer: Layer) -> record.Layer:
         out_dtype=place.dtype,
         out_offset=place.offset,
         out_bytes=place.bytes,
+        scratch_offset=layer.scratch_offset,
+        held=tuple(record.Extent(offset=at, bytes=size) for at, size in layer.held),
     )

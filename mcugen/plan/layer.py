@@ -1,6 +1,6 @@
 """One layer of the emitted code: a step with its C names, its place in memory and its comments."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mcugen.ir import ops
@@ -99,6 +99,10 @@ class Layer:
     weight_bits: int
     activation_bits: int
     scratch_bytes: int
+    scratch_offset: int
+    """Where they begin; 0 where there are none."""
+    held: tuple[tuple[int, int], ...]
+    """As in `Places`."""
 
     @property
     def input(self) -> Operand:
@@ -139,6 +143,17 @@ def locate(kind: TensorType, offset: int) -> Location:
     )
 
 
+@dataclass(frozen=True)
+class Places:
+    """Where a layer's memory lies, in bytes from where the arena begins."""
+
+    values: Mapping[str, int]
+    scratch: int | None
+    """The kernel's own memory; None where it needs none."""
+    held: tuple[tuple[int, int], ...]
+    """Offset and bytes of what lies in the arena when the layer begins and is still to be read."""
+
+
 def layer(
     *,
     name: str,
@@ -147,18 +162,17 @@ def layer(
     step: Step,
     kernel: str,
     recipe: Recipe,
-    offset: Callable[[str], int],
-    scratch: int | None,
+    places: Places,
 ) -> Layer:
-    """The layer of `step`; `offset` gives where values lie, `scratch` the kernel's own memory."""
+    """The layer of `step`."""
     epilogue_constants = recipe.epilogue.constants if recipe.epilogue else ()
     constants = (*recipe.constants, *epilogue_constants)
     title = names.title(step.title)
     suffixes = [item.suffix for item in constants] + ["epilogue", "sums"]
     function = f"{name}_{names.identifier(title, suffixes)}"
-    inputs = _operands(step, offset)
-    out = _output(step.output, offset)
-    parameters = _parameters(inputs, out, scratch, recipe.scratch_bytes)
+    inputs = _operands(step, places.values)
+    out = _output(step.output, places.values)
+    parameters = _parameters(inputs, out, places.scratch, recipe.scratch_bytes)
     declarations = ", ".join(item[0] for item in parameters)
     arguments = ", ".join(item[1] for item in parameters)
     return Layer(
@@ -188,25 +202,29 @@ def layer(
         weight_bits=_weight_bits(step),
         activation_bits=_bits(step.inputs[0].type),
         scratch_bytes=recipe.scratch_bytes,
+        scratch_offset=places.scratch or 0,
+        held=places.held,
     )
 
 
-def _operands(step: Step, offset: Callable[[str], int]) -> tuple[Operand, ...]:
+def _operands(step: Step, offsets: Mapping[str, int]) -> tuple[Operand, ...]:
     single = len(step.inputs) == 1
     return tuple(
         Operand(
-            "in" if single else f"in_{i}", item.storage.c.name, locate(item.type, offset(item.name))
+            "in" if single else f"in_{i}",
+            item.storage.c.name,
+            locate(item.type, offsets[item.name]),
         )
         for i, item in enumerate(step.inputs)
     )
 
 
-def _output(item: Port, offset: Callable[[str], int]) -> Output:
+def _output(item: Port, offsets: Mapping[str, int]) -> Output:
     c, channels, element = item.storage.c, item.type.channels, item.type.element
     count = 0 if isinstance(element, Int) else element.count
     return Output(
         c=c.name,
-        location=locate(item.type, offset(item.name)),
+        location=locate(item.type, offsets[item.name]),
         planes=tuple(plane * words(channels) for plane in range(count)),
         full_words=channels >= WORD_BITS,
         partial_word=channels % WORD_BITS != 0,

@@ -9,7 +9,7 @@ from typing import Literal, cast
 from mcugen.ir.program import Program, Value
 from mcugen.kernels.straight.printed import Printed, architecture_macro, printed
 from mcugen.plan.choice import DEFAULT, Candidate, Wishes, choose
-from mcugen.plan.layer import Layer, Location, layer, locate
+from mcugen.plan.layer import Layer, Location, Places, layer, locate
 from mcugen.plan.memory import Arena, Buffer, Overlap, plan_arena
 from mcugen.plan.names import Names, checked_name
 from mcugen.plan.steps import Fused, fuse
@@ -87,6 +87,7 @@ def build_plan(program: Program, core: Core, name: str, wishes: Wishes = DEFAULT
     chosen = choose(fused.steps, core, wishes)
     buffers, overlaps = _buffers(program, fused, chosen)
     arena = plan_arena(buffers, overlaps)
+    places = {name: arena.offsets[root] for name, root in fused.roots.items()}
     routines = _routines(chosen, core)
     names = Names(item.name for item in routines)
     layers = tuple(
@@ -97,8 +98,15 @@ def build_plan(program: Program, core: Core, name: str, wishes: Wishes = DEFAULT
             step=item.step,
             kernel=item.kernel.name,
             recipe=item.recipe,
-            offset=lambda value: arena.offsets[fused.roots[value]],
-            scratch=arena.offsets.get(_scratch(index)),
+            places=Places(
+                values=places,
+                scratch=arena.offsets.get(_scratch(index)),
+                held=tuple(
+                    (arena.offsets[item.name], item.bytes)
+                    for item in buffers
+                    if item.first < index <= item.last
+                ),
+            ),
         )
         for index, item in enumerate(chosen)
     )

@@ -33,8 +33,8 @@ __all__ = [
     "stored_tensors",
 ]
 
-#: Results of the harness, templates/host/harness.c.j2.
-_GUARD_DAMAGED = -1
+#: What memory that holds nothing is filled with; two that differ in every bit.
+_POISON, _OTHER_POISON = 0xA5, 0x5A
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,8 @@ class HostModel:
         C without Python's lock.
 
         Raises:
-            McugenError: inputs of another shape or outside their interval, or a write of the C
-                beyond its instance.
+            McugenError: inputs of another shape or outside their interval, or a layer that writes
+                outside of its output and scratch memory.
         """
         return decode_output(self.manifest.output, self.output_memory(inputs))
 
@@ -93,9 +93,28 @@ class HostModel:
         """The outputs as they lie in memory, uint8 [N, output.bytes] (see `run_batch`)."""
         return self._run(inputs, traced=False)[0]
 
+    def check_memory(self, inputs: np.ndarray) -> None:
+        """Run samples twice, with other bytes each time in all memory that holds nothing.
+
+        Raises:
+            McugenError: a layer stores something else, hence reads what nothing wrote; or as
+                `run_batch`.
+        """
+        runs = (self._traced(inputs, poison) for poison in (_POISON, _OTHER_POISON))
+        for layer, one, other in zip(self.manifest.layers, *runs, strict=True):
+            if (one != other).any():
+                raise fail(
+                    "host",
+                    f"layer {layer.name} reads memory that holds nothing while it runs",
+                    at=f"{layer.function}, kernel {layer.kernel}",
+                )
+
     def layer_memory(self, inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         """What every layer stores, as it lies in memory: uint8 [N, out_bytes] for each."""
-        _, traces = self._run(inputs, traced=True)
+        return self._traced(inputs, _POISON)
+
+    def _traced(self, inputs: np.ndarray, poison: int) -> tuple[np.ndarray, ...]:
+        _, traces = self._run(inputs, traced=True, poison=poison)
         ends = itertools.accumulate(layer.out_bytes for layer in self.manifest.layers)
         places = zip(self.manifest.layers, ends, strict=True)
         return tuple(traces[:, end - layer.out_bytes : end] for layer, end in places)
@@ -105,7 +124,9 @@ class HostModel:
         stored = zip(stored_tensors(self.manifest), self.layer_memory(inputs), strict=True)
         return {name: decode_output(tensor, memory) for (tensor, name), memory in stored}
 
-    def _run(self, inputs: np.ndarray, traced: bool) -> tuple[np.ndarray, np.ndarray]:
+    def _run(
+        self, inputs: np.ndarray, traced: bool, poison: int = _POISON
+    ) -> tuple[np.ndarray, np.ndarray]:
         memory = np.ascontiguousarray(encode_input(self.manifest.input, inputs))
         count = len(memory)
         outputs = np.empty((count, self.manifest.output.bytes), np.uint8)
@@ -119,6 +140,7 @@ class HostModel:
             ffi.from_buffer(outputs),
             ffi.from_buffer(traces) if trace_bytes else ffi.NULL,
             count,
+            poison,
         )
         _judge(self.manifest, status)
         return outputs, traces
@@ -191,8 +213,13 @@ def stored_tensors(manifest: Manifest) -> list[tuple[Tensor, str]]:
 
 
 def _judge(manifest: Manifest, status: int) -> None:
-    if status == _GUARD_DAMAGED:
-        raise fail("host", f"{manifest.name}_run wrote beyond its instance")
+    if status > 0:
+        layer = manifest.layers[status - 1]
+        raise fail(
+            "host",
+            f"layer {layer.name} writes outside of its output and scratch memory",
+            at=f"{layer.function}, kernel {layer.kernel}",
+        )
     if status != 0:
         raise fail("host", f"{manifest.name}_run reported an error")
 
@@ -235,7 +262,7 @@ def _library(sources: Sequence[Sources], optimize: str) -> _Library:
     for source in sources:
         ffi.cdef(
             f"int {source.manifest.name}_host_batch(const unsigned char *, unsigned char *,"
-            " unsigned char *, uint32_t);"
+            " unsigned char *, uint32_t, unsigned char);"
         )
     return _Library(ffi, ffi.dlopen(str(path)))
 

@@ -9,7 +9,7 @@ import pytest
 
 from mcugen.emit import emit, write
 from mcugen.errors import McugenError
-from mcugen.ir import Int, Program, TensorType, interp, ops
+from mcugen.ir import Int, Program, Source, TensorType, interp, ops
 from mcugen.ir.types import accumulator
 from mcugen.run.host import HostModel, run_sanitized
 from mcugen.target.cores import core_named
@@ -77,11 +77,49 @@ def _planted(folder: Path, pattern: str, replacement: str) -> Path:
     return folder
 
 
-def test_a_write_beyond_the_instance_is_found(tmp_path: Path) -> None:
-    folder = _written(_linear(), tmp_path / "net")
-    _planted(folder, r"\*out = net", "out[11] = 7; *out = net")
-    with pytest.raises(McugenError, match="net_run wrote beyond its instance"):
-        HostModel(folder).run_batch(np.zeros((1, 40), int))
+def _chain() -> Program:
+    """Two layers that read the input, and a third that adds what they store."""
+    b = Builder(TensorType((1, 4, 4, 8), Int(8, True, -100, 100)))
+    pool = b.op(ops.MaxPool(b.x, window=(2, 2), stride=(2, 2)), Source("max_pool", "pool"))
+    w = b.const(np.full((8, 1, 1, 1), 1), Int(1, False, 0, 1))
+    conv = ops.Conv2d(b.x, w, stride=(2, 2), groups=8)
+    return b.done(b.op(ops.Add(pool, b.op(conv, Source("conv", "conv"))), Source("add", "add")))
+
+
+_SAMPLES = np.arange(-64, 64).reshape(1, 4, 4, 8)
+
+
+@pytest.mark.parametrize(("layer", "stored"), [("pool", 32), ("conv", 128), ("add", 128)])
+@pytest.mark.parametrize("behind", [False, True])
+def test_a_write_into_memory_that_is_not_the_layers_is_found(
+    layer: str, stored: int, behind: bool, tmp_path: Path
+) -> None:
+    """A byte before or behind what the layer stores, be it a value's, nobody's or the caller's."""
+    folder = _written(_chain(), tmp_path / "net")
+    code = f"((volatile uint8_t *)out)[{stored if behind else -1}] ^= 1u;"
+    _planted(folder, rf"(void net_{layer}\(.*\)\n{{\n)", rf"\g<1>    {code}\n")
+    with pytest.raises(McugenError, match=f"layer {layer} writes outside") as caught:
+        HostModel(folder).run_batch(_SAMPLES)
+    assert f"net_{layer}, kernel" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("layer", "pattern", "replacement"),
+    [
+        ("pool", r"largest = source\[first \* 8\]", "largest = *out"),  # not written yet
+        ("add", r"\(int32_t\)in_1\[i\]", "in_1[i + 1u]"),  # behind a value
+        ("add", r"\(int32_t\)in_0\[i\]", "in_0[(int32_t)i - 1]"),  # before the arena
+        ("add", r"\(int32_t\)in_0\[i\]", "in_0[i + 176u]"),  # no longer a value
+    ],
+)
+def test_a_read_of_memory_that_holds_nothing_is_found(
+    layer: str, pattern: str, replacement: str, tmp_path: Path
+) -> None:
+    clean = HostModel(_written(_chain(), tmp_path / "clean"))
+    clean.check_memory(_SAMPLES)
+    folder = _planted(_written(_chain(), tmp_path / "net"), pattern, replacement)
+    with pytest.raises(McugenError, match=f"layer {layer} reads memory that holds nothing"):
+        HostModel(folder).check_memory(_SAMPLES)
 
 
 @pytest.mark.parametrize(
