@@ -217,6 +217,11 @@ def _requantize(op: ops.Requantize, env: Env, get: Lookup) -> np.ndarray:
 
 
 @evaluate.register
+def _rescale(op: ops.Rescale, env: Env, get: Lookup) -> np.ndarray:
+    return op.apply(get(op.x), env)
+
+
+@evaluate.register
 def _threshold(op: ops.Threshold, env: Env, get: Lookup) -> np.ndarray:
     del env
     x, table = get(op.x), get(op.table)

@@ -155,6 +155,38 @@ def test_requantize_floors_in_64_bits() -> None:
     np.testing.assert_array_equal(interp.run(program, x), want)
 
 
+def gemmlowp(x: int, multiplier: int, exponent: int) -> int:
+    """MultiplyByQuantizedMultiplier as C computes it, with division towards zero."""
+    product = x * 2 ** max(exponent, 0) * multiplier
+    nudged = product + (2**30 if product >= 0 else 1 - 2**30)
+    high = nudged // 2**31 if nudged >= 0 else -(-nudged // 2**31)
+    right = max(-exponent, 0)
+    remainder, threshold = high % 2**right, (2**right - 1) // 2 + (high < 0)
+    return high // 2**right + (remainder > threshold)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    x=st.integers(-(2**23), 2**23),
+    multiplier=st.integers(2**30, 2**31 - 1) | st.sampled_from([0, 2**30, 2**31 - 1]),
+    exponent=st.integers(-31, 4),
+)
+def test_rescale_rounds_twice(x: int, multiplier: int, exponent: int) -> None:
+    kind = TensorType((1, 1), accumulator(-(2**25), 2**25))
+    consts = [
+        constant("b", np.array([5]), spanning(5, 5)),
+        constant("m", np.array([multiplier]), accumulator(0, 2**31 - 1)),
+        constant("e", np.array([exponent]), spanning(-31, 4)),
+    ]
+    op = ops.Rescale("%x", "@b", "@m", "@e", zero=-3, lo=-128, hi=2**20)
+    program = program_of(op, kind, *consts)
+    # Halves of what the second rounding divides: where kernels differ most.
+    near = [x, 1 << max(0, -exponent), -1 << max(0, -exponent), 3 << max(0, -exponent - 1)]
+    for value in (item for item in near if abs(item) <= 2**25):
+        want = min(max(gemmlowp(value + 5, multiplier, exponent) - 3, -128), 2**20)
+        assert interp.run(program, np.array([[value]])).item() == want
+
+
 def test_threshold_follows_its_direction() -> None:
     kind = TensorType((1, 2), accumulator(-10, 10))
     table = constant("t", np.array([[-2, 0, 5], [-2, 0, 5]]), accumulator(-2, 5))

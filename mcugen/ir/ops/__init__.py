@@ -8,7 +8,7 @@ defined by the numpy interpreter (`interp.py`). The channel is the last axis, th
 from mcugen.ir.ops.base import Env, Op, Ref
 from mcugen.ir.ops.dense import Conv2d, Linear
 from mcugen.ir.ops.elementwise import Add, Mul
-from mcugen.ir.ops.epilogues import ArgMax, Lookup, Requantize, Threshold
+from mcugen.ir.ops.epilogues import ArgMax, Lookup, Requantize, Rescale, Threshold
 from mcugen.ir.ops.layout import Concat, Pad, Reshape, Slice, Transpose
 from mcugen.ir.ops.windows import AveragePool, MaxPool, SumPool, Window, Windowed
 
@@ -26,6 +26,7 @@ _OPS: tuple[type[Op], ...] = (
     Transpose,
     Concat,
     Requantize,
+    Rescale,
     Threshold,
     Lookup,
     ArgMax,
@@ -49,6 +50,7 @@ __all__ = [
     "Pad",
     "Ref",
     "Requantize",
+    "Rescale",
     "Reshape",
     "Slice",
     "SumPool",

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from mcugen.ir import fixed_point
 from mcugen.ir.ops.base import Env, Op, Ref, operand, per_channel, refuse
 from mcugen.ir.types import INT32_MAX, INT32_MIN, Int, Planes, TensorType, accumulator, spanning
 
@@ -41,6 +42,60 @@ class Requantize(Op):
         clamp = spanning(self.lo, self.hi)
         lo, hi = (min(max(end, self.lo), self.hi) for end in (low, high))
         return TensorType(x.shape, Int(clamp.bits, clamp.signed, lo, hi))
+
+
+@dataclass(frozen=True)
+class Rescale(Op):
+    """clamp((x + bias)·2^left·multiplier·2^(exponent − 31) + zero, lo, hi), rounded as TFLite does.
+
+    That is twice: by `fixed_point.multiply`. `bias`, `multiplier` and `exponent` are i32, [1] or
+    [C]. The result rises with x.
+    """
+
+    mnemonic: ClassVar[str] = "rescale"
+    x: Ref = operand()
+    bias: Ref = operand()
+    multiplier: Ref = operand()
+    exponent: Ref = operand()
+    zero: int = field(kw_only=True)
+    lo: int = field(kw_only=True)
+    hi: int = field(kw_only=True)
+    left: int = field(default=0, kw_only=True)
+
+    def infer(self, env: Env) -> TensorType:
+        x = env.type(self.x)
+        refs = self.bias, self.multiplier, self.exponent
+        bias, multiplier, exponent = (per_channel(self, env, ref, x) for ref in refs)
+        if multiplier.min() < 0 or multiplier.max() > INT32_MAX:
+            raise refuse(self, f"a multiplier is outside 0..{INT32_MAX}")
+        if exponent.min() < -31 or exponent.max() > 30 or not 0 <= self.left <= 30:
+            raise refuse(self, "a shift is outside −31..30")
+        if self.lo > self.hi or max(abs(self.lo), abs(self.hi), abs(self.zero)) > INT32_MAX:
+            raise refuse(self, f"clamp [{self.lo}..{self.hi}] is empty or beyond 32 bits")
+        shifts = self.left + np.maximum(exponent, 0)
+        biased = [end + bias.astype(object) for end in (x.integer.lo, x.integer.hi)]
+        reach = max(int(np.abs(end << shifts.astype(object)).max()) for end in biased)
+        if reach > INT32_MAX:
+            raise refuse(
+                self,
+                "the shifted accumulator could overflow 32 bits",
+                got=f"±{reach}",
+                help="a scale of the result above the product of the scales in front of it",
+            )
+        low, high = (self._scaled(np.array(end), env) for end in (x.integer.lo, x.integer.hi))
+        if min(low.min(), low.min() + self.zero) < INT32_MIN or high.max() + self.zero > INT32_MAX:
+            raise refuse(self, "the result overflows 32 bits before its clamp")
+        clamp = spanning(self.lo, self.hi)
+        ends = [min(max(int(end) + self.zero, self.lo), self.hi) for end in (low.min(), high.max())]
+        return TensorType(x.shape, Int(clamp.bits, clamp.signed, *ends))
+
+    def apply(self, x: np.ndarray, env: Env) -> np.ndarray:
+        """The results for accumulators x [..., C]."""
+        return np.clip(self._scaled(x, env) + self.zero, self.lo, self.hi)
+
+    def _scaled(self, x: np.ndarray, env: Env) -> np.ndarray:
+        bias, multiplier, exponent = map(env.data, (self.bias, self.multiplier, self.exponent))
+        return fixed_point.multiply(x + bias, multiplier, exponent, self.left)
 
 
 @dataclass(frozen=True)
