@@ -9,6 +9,7 @@ import numpy as np
 
 from mcugen.errors import McugenError
 from mcugen.ir import Int, Program, TensorType, ops
+from mcugen.ir.types import INT32_MAX, accumulator
 from tests.builder import Builder
 
 Maker = Callable[[int], Program]
@@ -67,5 +68,20 @@ def average_pool(seed: int) -> Program:
     return _some(make, seed)
 
 
+def softmax(seed: int) -> Program:
+    def make(rng: np.random.Generator) -> Program:
+        element = _int8(rng)
+        length = int(rng.choice([1, 2, 3, 10, 12, 100, 511]))
+        shape = (1, length) if rng.random() < 0.5 else (1, *rng.integers(1, 4, 2).tolist(), length)
+        b = Builder(TensorType(shape, element))
+        bits = int(rng.choice([8, 8, 16]))
+        exps = 2.0**31 * np.exp(-np.arange(element.levels) * rng.choice([0, 0.001, 0.1, 1, 50]))
+        table = b.const(np.minimum(exps, INT32_MAX).astype(np.int64), accumulator(0, INT32_MAX))
+        lo = 0 if rng.random() < 0.5 else -(1 << (bits - 1))
+        return b.done(b.op(ops.Softmax(b.x, table, bits=bits, lo=lo)))
+
+    return _some(make, seed)
+
+
 #: One maker for each op.
-MAKERS: tuple[Maker, ...] = (average_pool,)
+MAKERS: tuple[Maker, ...] = (average_pool, softmax)

@@ -6,10 +6,12 @@ roundings, as gemmlowp defines them.
 
 import numpy as np
 
+from mcugen.ir.types import INT32_MAX
+
 Array = np.ndarray
 
 
-def doubling_high_multiply(x: Array, multiplier: Array) -> Array:
+def doubling_high_multiply(x: Array, multiplier: Array | int) -> Array:
     """x · multiplier / 2^31 rounded, halves up: gemmlowp's SaturatingRoundingDoublingHighMul.
 
     Both factors are int32, and not both −2^31, the one case that saturates.
@@ -17,10 +19,10 @@ def doubling_high_multiply(x: Array, multiplier: Array) -> Array:
     return (x * multiplier + (1 << 30)) >> 31
 
 
-def divide_by_power(x: Array, exponent: Array) -> Array:
+def divide_by_power(x: Array, exponent: Array | int) -> Array:
     """x / 2^exponent rounded, halves away from zero: gemmlowp's RoundingDivideByPOT."""
     half = (np.int64(1) << exponent) >> 1
-    return (x + half + np.where(exponent > 0, x >> 63, 0)) >> exponent
+    return (x + half + np.where(half > 0, x >> 63, 0)) >> exponent
 
 
 def multiply(x: Array, multiplier: Array, exponent: Array, left: int = 0) -> Array:
@@ -34,3 +36,21 @@ def multiply(x: Array, multiplier: Array, exponent: Array, left: int = 0) -> Arr
     """
     shifted = x << (left + np.maximum(exponent, 0))
     return divide_by_power(doubling_high_multiply(shifted, multiplier), np.maximum(-exponent, 0))
+
+
+def reciprocal(a: Array) -> Array:
+    """1 / (1 + a) in Q0.31 for a ≥ 0 in Q0.31: gemmlowp's one_over_one_plus_x_for_x_in_0_1.
+
+    Three steps of Newton and Raphson's method; x is in Q2.29.
+    """
+    half = (a + (1 << 31)) >> 1
+    x = 1515870810 + doubling_high_multiply(half, -1010580540)
+    for _ in range(3):
+        rest = (1 << 29) - doubling_high_multiply(half, x)
+        x = x + 4 * doubling_high_multiply(x, rest)
+    return np.minimum(2 * x, INT32_MAX)
+
+
+def leading_zeros(x: Array) -> Array:
+    """Of positive 32-bit integers."""
+    return 32 - np.frexp(x.astype(np.float64))[1].astype(np.int64)

@@ -11,7 +11,7 @@ from functools import singledispatch
 import numpy as np
 
 from mcugen.errors import fail
-from mcugen.ir import ops
+from mcugen.ir import fixed_point, ops
 from mcugen.ir.ops import Env, Window
 from mcugen.ir.program import Array, Program
 from mcugen.ir.types import Planes, TensorType
@@ -242,6 +242,20 @@ def _lookup(op: ops.Lookup, env: Env, get: Lookup) -> np.ndarray:
     index = get(op.x) - env.type(op.x).integer.lo
     table = get(op.table)
     return table[np.arange(len(table)) if len(table) > 1 else 0, index]
+
+
+@evaluate.register
+def _softmax(op: ops.Softmax, env: Env, get: Lookup) -> np.ndarray:
+    del env
+    x = get(op.x)
+    exps = get(op.exps)[x.max(axis=-1, keepdims=True) - x]
+    total = fixed_point.divide_by_power(exps, 12).sum(axis=-1, keepdims=True)
+    headroom = fixed_point.leading_zeros(total)
+    scale = fixed_point.reciprocal((total << headroom) - (1 << 31))
+    shares = fixed_point.divide_by_power(
+        fixed_point.doubling_high_multiply(exps, scale), 43 - op.bits - headroom
+    )
+    return op.lo + np.minimum(shares, (1 << op.bits) - 1)
 
 
 @evaluate.register

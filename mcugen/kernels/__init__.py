@@ -29,6 +29,7 @@ from mcugen.kernels import (
     mul,
     pad,
     slice,
+    softmax,
     sum_pool,
     transpose,
 )
@@ -62,6 +63,7 @@ KERNELS: tuple[Kernel, ...] = (
     slice.KERNEL,
     transpose.KERNEL,
     concat.KERNEL,
+    softmax.KERNEL,
     argmax.KERNEL,
 )
 

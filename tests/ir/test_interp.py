@@ -24,7 +24,7 @@ from mcugen.ir import (
     verify,
 )
 from mcugen.ir.program import Const, Node
-from mcugen.ir.types import accumulator, spanning
+from mcugen.ir.types import INT32_MAX, accumulator, spanning
 
 
 def program_of(op: ops.Op, x: TensorType, *consts: Const) -> Program:
@@ -261,3 +261,35 @@ def test_average_pool_spelled_out() -> None:
         mean = Fraction(int(sum(taps)), len(taps))
         want = math.floor(abs(mean) + Fraction(1, 2)) * (1 if mean > 0 else -1)
         assert got[n, oy, ox, c] == want
+
+
+def test_softmax_is_close_to_the_real_one() -> None:
+    scale = 0.1
+    exps = np.minimum(2.0**31 * np.exp(-np.arange(256) * scale), INT32_MAX).astype(np.int64)
+    kind = TensorType((1, 2, 10), Int(8, True, -128, 127))
+    op = ops.Softmax("%x", "@e", bits=8, lo=-128)
+    program = program_of(op, kind, constant("e", exps, accumulator(0, INT32_MAX)))
+    x = np.random.default_rng(0).integers(-128, 128, (50, 2, 10))
+    x[0] = -128
+    real = np.exp(x * scale)
+    real /= real.sum(axis=-1, keepdims=True)
+    got = (interp.run(program, x) + 128) / 256
+    assert np.abs(got - np.minimum(real, 255 / 256)).max() <= 0.51 / 256
+
+
+@pytest.mark.parametrize(
+    ("length", "bits", "lo", "exps", "message"),
+    [
+        (512, 8, -128, [INT32_MAX, 0], "could overflow its sum"),
+        (4096, 16, 0, [INT32_MAX, 0], "could overflow its sum"),
+        (3, 8, -128, [INT32_MAX], "levels"),
+        (3, 8, -128, [5, 0], "must fall from"),
+        (3, 9, 0, [INT32_MAX, 0], "output of 9 bits"),
+        (3, 8, 1, [INT32_MAX, 0], "lo 1"),
+    ],
+)
+def test_softmax_refused(length: int, bits: int, lo: int, exps: list[int], message: str) -> None:
+    kind = TensorType((1, length), Int(1, False, 0, 1))
+    table = constant("e", np.array(exps), accumulator(0, INT32_MAX))
+    with pytest.raises(McugenError, match=message):
+        program_of(ops.Softmax("%x", "@e", bits=bits, lo=lo), kind, table)

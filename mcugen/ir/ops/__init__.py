@@ -10,6 +10,7 @@ from mcugen.ir.ops.dense import Conv2d, Linear
 from mcugen.ir.ops.elementwise import Add, Mul
 from mcugen.ir.ops.epilogues import ArgMax, Lookup, Requantize, Rescale, Threshold
 from mcugen.ir.ops.layout import Concat, Pad, Reshape, Slice, Transpose
+from mcugen.ir.ops.softmax import Softmax
 from mcugen.ir.ops.windows import AveragePool, MaxPool, SumPool, Window, Windowed
 
 _OPS: tuple[type[Op], ...] = (
@@ -29,6 +30,7 @@ _OPS: tuple[type[Op], ...] = (
     Rescale,
     Threshold,
     Lookup,
+    Softmax,
     ArgMax,
 )
 
@@ -53,6 +55,7 @@ __all__ = [
     "Rescale",
     "Reshape",
     "Slice",
+    "Softmax",
     "SumPool",
     "Threshold",
     "Transpose",
