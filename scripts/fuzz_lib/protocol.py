@@ -1,8 +1,11 @@
-"""The portable firmware under libFuzzer: `scripts/fuzz-protocol --inputs 10000000 --seed 1`.
+"""The serial protocol under noise: `scripts/fuzz-protocol firmware|host|line --inputs N --seed S`.
 
-Builds tests/run/fuzz_protocol.c with the address and undefined-behaviour sanitizers and runs it on
-so many inputs, each a program of right and damaged frames, text and raw bytes. Ends with 0 if
-nothing was found; else libFuzzer prints the finding and the file that repeats it.
+* `firmware`: tests/run/fuzz_protocol.c under libFuzzer; an input is a program of right and damaged
+  frames, text and raw bytes. libFuzzer prints a finding and the file that repeats it.
+* `host`: streams of replies and noise into the host's side (`scripts/fuzz_lib/replies.py`).
+* `line`: tests/run/line_noise.c; a frame disturbed on the line, and a clean one behind it.
+
+The C is built with the address and undefined-behaviour sanitizers. Ends with 0 if nothing is found.
 """
 
 import argparse
@@ -18,16 +21,17 @@ from mcugen.build import gcc
 from mcugen.build.headers import render_protocol_messages, render_target
 from mcugen.errors import McugenError
 from mcugen.interrupts import scratch_folder
-from mcugen.report.console import say
+from mcugen.report.console import progress, say
 from mcugen.resources import data_root
 from mcugen.run.protocol import MESSAGES
 from mcugen.target.boards import load_board
+from scripts.fuzz_lib import replies
 from tests.build.tiny_model import write_tiny_model
 
-HARNESS = Path(__file__).parents[2] / "tests" / "run" / "fuzz_protocol.c"
+HARNESSES = Path(__file__).parents[2] / "tests" / "run"
 FINDINGS = Path("build/fuzz/protocol")
 
-_SANITIZE = ("-g", "-O1", "-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all")
+_SANITIZE = ("-g", "-O1", "-fno-sanitize-recover=all")
 _MODEL = ("-DMODEL_PREFIX=tiny", "-DMODEL_MACRO=TINY", "-DMODEL_LAYER_HOOK=session_layer_hook")
 #: Lets the harness bound how often one input runs the model, and exercises its failure.
 _FAILING = {
@@ -42,8 +46,22 @@ class Fuzzed:
 
     inputs: int
     frames: int
-    seconds: float
     words: str
+
+
+def _compile(folder: Path, sanitizers: str, harness: str, *others: str) -> Path:
+    """The program of `harness`, in `folder`, where its generated headers go too."""
+    tools.require("clang")
+    (folder / "protocol_messages.h").write_text(render_protocol_messages())
+    (folder / "target.h").write_text(render_target(load_board("stm32f446"), "5a" * 32))
+    program = folder / Path(harness).stem
+    argv = [
+        *("clang", *gcc.WARNINGS, *_SANITIZE, f"-fsanitize={sanitizers}", *_MODEL),
+        *(f"-I{folder}", f"-I{data_root() / 'firmware'}", f"-I{HARNESSES}"),
+        *(str(HARNESSES / harness), *others, "-o", str(program)),
+    ]
+    tools.run_checked(argv)
+    return program
 
 
 def build(folder: Path) -> Path:
@@ -52,20 +70,23 @@ def build(folder: Path) -> Path:
     Raises:
         McugenError: no clang, or C that does not compile.
     """
-    tools.require("clang")
     write_tiny_model(folder, edits=_FAILING)
-    (folder / "protocol_messages.h").write_text(render_protocol_messages())
-    (folder / "target.h").write_text(render_target(load_board("stm32f446"), "5a" * 32))
-    include = [f"-I{folder}", f"-I{data_root() / 'firmware'}"]
-    units = [str(HARNESS), str(folder / "model.c")]
-    program = folder / "fuzzer"
-    argv = ["clang", *gcc.WARNINGS, *_SANITIZE, *_MODEL, *include, *units, "-o", str(program)]
-    tools.run_checked(argv)
+    sanitizers = "fuzzer,address,undefined"
+    program = _compile(folder, sanitizers, "fuzz_protocol.c", str(folder / "model.c"))
     corpus = folder / "corpus"
     corpus.mkdir()
     for name, data in _first_inputs().items():
         (corpus / name).write_bytes(data)
     return program
+
+
+def build_line(folder: Path) -> Path:
+    """The noisy line, in `folder`.
+
+    Raises:
+        McugenError: as `build`.
+    """
+    return _compile(folder, "address,undefined", "line_noise.c")
 
 
 def _first_inputs() -> dict[str, bytes]:
@@ -83,7 +104,6 @@ def _first_inputs() -> dict[str, bytes]:
 def fuzz(program: Path, inputs: int, seed: int, findings: Path) -> Fuzzed:
     """Run `program` on `inputs` inputs; a file that repeats a finding goes to `findings`."""
     findings.mkdir(parents=True, exist_ok=True)
-    started = time.monotonic()
     done = subprocess.run(
         [
             str(program),
@@ -100,26 +120,56 @@ def fuzz(program: Path, inputs: int, seed: int, findings: Path) -> Fuzzed:
         errors="replace",
         check=False,
     )
-    seconds = time.monotonic() - started
     told = re.search(r"^frames made: (\d+)$", done.stderr, re.M)
     words = "" if done.returncode == 0 and told else done.stderr
-    return Fuzzed(inputs, int(told[1]) if told else 0, seconds, words)
+    return Fuzzed(inputs, int(told[1]) if told else 0, words)
+
+
+def _firmware(inputs: int, seed: int) -> int:
+    with scratch_folder() as folder:
+        result = fuzz(build(folder), inputs, seed, FINDINGS)
+    if result.words:
+        say(result.words)
+        return 1
+    say(f"{result.inputs:,} inputs, {result.frames:,} frames, no finding")
+    return 0
+
+
+def _host(inputs: int, seed: int) -> int:
+    with progress("streams", inputs) as advance:
+        try:
+            found = replies.run(inputs, seed, advance)
+        except AssertionError as error:
+            say(str(error))
+            return 1
+    say(
+        f"{inputs:,} streams, {found.bytes:,} bytes, no finding: {found.answers:,} answers, "
+        f"{found.refusals:,} refusals, {found.broken:,} without either"
+    )
+    return 0
+
+
+def _line(inputs: int, seed: int) -> int:
+    with scratch_folder() as folder:
+        program = build_line(folder)
+        return subprocess.run([str(program), str(inputs), str(seed)], check=False).returncode
+
+
+_SIDES = {"firmware": _firmware, "host": _host, "line": _line}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="scripts/fuzz-protocol", description=__doc__.split("\n")[0]
     )
+    parser.add_argument("side", choices=_SIDES, help="what the noise goes into")
     parser.add_argument("--inputs", type=int, default=100_000, metavar="N", help="how many inputs")
-    parser.add_argument("--seed", type=int, default=1, help="of libFuzzer; not 0")
+    parser.add_argument("--seed", type=int, default=1, help="of what is random; not 0")
     arguments = parser.parse_args()
-    with scratch_folder() as folder:
-        result = fuzz(build(folder), arguments.inputs, arguments.seed, FINDINGS)
-    if result.words:
-        say(result.words)
-        return 1
-    say(f"{result.inputs:,} inputs, {result.frames:,} frames, no finding, {result.seconds:.0f} s")
-    return 0
+    started = time.monotonic()
+    code = _SIDES[arguments.side](arguments.inputs, arguments.seed)
+    say(f"{time.monotonic() - started:.0f} s")
+    return code
 
 
 if __name__ == "__main__":

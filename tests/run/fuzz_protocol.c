@@ -5,15 +5,14 @@
  * the image identifies itself, runs its model and returns the right bytes: a frame behind noise is
  * heard. The firmware is included as one unit, so that every input finds it as after a reset.
  */
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "protocol.c"
 #include "session.c"
 #include "classes.c"
 #include "input_buffer.c"
 #include "mlperf.c"
 #include "text.c"
+
+#include "frames.h"
 
 #define SENT_MAX 65536u
 #define RUNS_MAX 40u
@@ -31,15 +30,6 @@ static uint32_t sent_bytes;
 static uint32_t clock_cycles;
 static uint32_t runs;
 static bool restarted; /* which clears what a frame was received into */
-static unsigned long long frames_made;
-
-static void check(bool holds, const char *what)
-{
-    if (!holds) {
-        fprintf(stderr, "broken: %s\n", what);
-        abort();
-    }
-}
 
 /* What the firmware asks of a chip. */
 
@@ -111,89 +101,6 @@ static void serve(uint8_t byte)
     }
 }
 
-/* Frames, by code that shares nothing with protocol.c. */
-
-static uint32_t crc_bit_by_bit(const uint8_t *data, size_t length)
-{
-    static uint32_t table[256];
-    if (table[1] == 0u) {
-        for (uint32_t i = 0u; i < 256u; i++) {
-            table[i] = i;
-            for (int bit = 0; bit < 8; bit++) {
-                table[i] = (table[i] & 1u) ? (table[i] >> 1) ^ 0xEDB88320u : table[i] >> 1;
-            }
-        }
-    }
-    uint32_t crc = 0xFFFFFFFFu;
-    for (size_t i = 0u; i < length; i++) {
-        crc = table[(crc ^ data[i]) & 0xFFu] ^ (crc >> 8);
-    }
-    return ~crc;
-}
-
-static size_t encode(const uint8_t *body, size_t length, uint8_t *out)
-{
-    size_t code_at = 1u;
-    size_t at = 2u;
-    out[0] = 0u;
-    for (size_t i = 0u; i < length; i++) {
-        if (body[i] != 0u) {
-            out[at++] = body[i];
-        }
-        if (body[i] == 0u || at - code_at == 255u) {
-            out[code_at] = (uint8_t)(at - code_at);
-            code_at = at++;
-        }
-    }
-    out[code_at] = (uint8_t)(at - code_at);
-    out[at++] = 0u;
-    return at;
-}
-
-static size_t decode(const uint8_t *in, size_t length, uint8_t *body)
-{
-    size_t at = 0u;
-    size_t made = 0u;
-    while (at < length) {
-        const uint8_t code = in[at++];
-        check(at + code - 1u <= length, "blocks are whole");
-        memcpy(body + made, in + at, code - 1u);
-        made += code - 1u;
-        at += code - 1u;
-        if (code < 255u && at < length) {
-            body[made++] = 0u;
-        }
-    }
-    return made;
-}
-
-typedef struct {
-    uint8_t type;
-    uint16_t sequence;
-    uint32_t length;
-    uint8_t payload[PROTOCOL_PAYLOAD_MAX];
-} answer;
-
-static answer read_reply(const uint8_t *encoded, size_t length)
-{
-    uint8_t body[2u * FRAME_MAX];
-    answer found;
-    check(length <= sizeof(body), "replies have a longest length");
-    const size_t bytes = decode(encoded, length, body);
-    check(bytes >= 11u, "replies have a header, a status and a checksum");
-    check(bytes <= FRAME_MAX, "replies fit a frame");
-    check(get_u32(body + bytes - 4u) == crc_bit_by_bit(body, bytes - 4u), "checksums are right");
-    check(body[0] == PROTOCOL_VERSION, "replies say their version");
-    found.type = body[1];
-    found.sequence = get_u16(body + 2);
-    found.length = get_u16(body + 4);
-    check(found.length == bytes - 10u, "lengths are right");
-    memcpy(found.payload, body + 6, found.length);
-    check((found.type & PROTOCOL_REPLY_BIT) != 0u, "replies are marked");
-    check(found.payload[0] <= STATUS_MODEL_FAILED, "statuses are known");
-    return found;
-}
-
 /* Checks all that was sent: lines of text, and replies between zeros. Returns how many replies there
  * were and leaves the last in *last. */
 static uint32_t check_sent(answer *last)
@@ -238,33 +145,6 @@ static size_t take_bytes(tape *input, uint8_t *out, size_t length)
     return given;
 }
 
-/* A frame as it is before it is encoded, checksum included. */
-typedef struct {
-    uint8_t bytes[6u + 300u + 4u];
-    size_t length;
-} raw_frame;
-
-static raw_frame make_raw(const uint8_t header[6], const uint8_t *payload, size_t length)
-{
-    raw_frame raw;
-    memcpy(raw.bytes, header, 6u);
-    memcpy(raw.bytes + 6, payload, length);
-    put_u32(raw.bytes + 6u + length, crc_bit_by_bit(raw.bytes, 6u + length));
-    raw.length = 10u + length;
-    frames_made++;
-    return raw;
-}
-
-static size_t make_frame(uint8_t type, uint16_t sequence, const uint8_t *payload, size_t length,
-                         uint8_t *out)
-{
-    uint8_t header[6] = {PROTOCOL_VERSION, type};
-    put_u16(header + 2, sequence);
-    put_u16(header + 4, (uint16_t)length);
-    const raw_frame raw = make_raw(header, payload, length);
-    return encode(raw.bytes, raw.length, out);
-}
-
 static void send(const uint8_t *bytes, size_t length)
 {
     for (size_t i = 0u; i < length; i++) {
@@ -275,8 +155,9 @@ static void send(const uint8_t *bytes, size_t length)
 static uint8_t ask(uint8_t type, uint16_t sequence, const uint8_t *payload, size_t length,
                    answer *reply)
 {
-    uint8_t frame[400];
-    send(frame, make_frame(type, sequence, payload, length, frame));
+    uint8_t frame[ENCODED_MAX];
+    const raw_frame raw = make_request(type, sequence, payload, length);
+    send(frame, encode(&raw, frame));
     check(check_sent(reply) == 1u, "a whole frame has one reply");
     check(reply->sequence == sequence, "replies repeat the sequence number");
     check(reply->type == (type | PROTOCOL_REPLY_BIT), "replies repeat the type");
@@ -289,7 +170,7 @@ static uint8_t ask(uint8_t type, uint16_t sequence, const uint8_t *payload, size
 static raw_frame any_frame(tape *input)
 {
     static const size_t lengths[6] = {64u, 243u, 244u, 245u, 256u, 300u};
-    uint8_t payload[300];
+    uint8_t payload[RAW_PAYLOAD_MAX];
     const uint8_t shape = take(input);
     const size_t length = shape < 250u ? shape % 20u : lengths[shape - 250u];
     const uint8_t oddity = take(input);
@@ -376,13 +257,13 @@ static void begin_anew(void)
 
 static void send_whole(tape *input)
 {
-    uint8_t encoded[400];
+    uint8_t encoded[ENCODED_MAX];
     answer reply;
     const raw_frame raw = any_frame(input);
     const bool fits = raw.length <= FRAME_MAX;
     const bool consistent = get_u16(raw.bytes + 4) == raw.length - 10u;
     begin_anew();
-    send(encoded, encode(raw.bytes, raw.length, encoded));
+    send(encoded, encode(&raw, encoded));
     const uint32_t replies = check_sent(&reply);
     check(replies == (fits && consistent ? 1u : 0u), "whole frames are answered, and no others");
     if (replies == 1u) {
@@ -394,10 +275,10 @@ static void send_whole(tape *input)
 /* What is answered is what was sent, however the line changed it. */
 static void send_damaged(tape *input)
 {
-    uint8_t encoded[411];
+    uint8_t encoded[ENCODED_MAX];
     answer reply;
     const raw_frame raw = any_frame(input);
-    size_t length = encode(raw.bytes, raw.length, encoded);
+    size_t length = encode(&raw, encoded);
     for (uint8_t times = take(input) % 4u; times > 0u; times--) {
         length = damage(input, encoded, length);
     }

@@ -64,7 +64,9 @@ def test_any_bytes_decode_to_nothing(data: bytes) -> None:
 
 
 def test_every_flip_of_one_or_two_bits_is_found() -> None:
-    line = encode_frame(3, 7, bytes(range(8)))[1:-1]
+    """Of 64 bytes on the line; the zeros around them are flipped in line_noise.c."""
+    line = encode_frame(3, 7, bytes(range(51)))[1:-1]
+    assert len(line) + 2 == 64
     bits = 8 * len(line)
     whole = int.from_bytes(line, "little")
     for first in range(bits):

@@ -26,6 +26,7 @@ _TIMING = Timing(reply_s=0.2, attempts=10, run_s=5)
 _PATIENT = Timing(reply_s=0.5, attempts=120, run_s=60)
 #: More than all attempts of any request take, on a machine that has other things to do.
 _IN_TIME_S = 20.0
+_NEVER_STUCK_S = 2.0
 _SAMPLE = bytes(range(250)) * 2 + bytes(100)
 
 
@@ -34,21 +35,30 @@ def board() -> Board:
     return load_board("stm32f446")
 
 
-class _Resetting:
-    """`line`, and somebody who presses the reset button before the first request of a kind."""
+class _Meddled:
+    """`line`, and somebody who does something once, before or within the first request of a kind.
 
-    def __init__(self, line: Line, message: protocol.Message) -> None:
+    `within` is where: the bytes of the request that have passed, of a hundred.
+    """
+
+    def __init__(self, line: Line, message: protocol.Message, within: int) -> None:
         self.name = line.name
         self._line = line
         self._waits_for: int | None = message.code
+        self._within = within
 
     def send(self, data: bytes) -> None:
         frame = protocol.decode_frame(data[1:-1])
         if frame and frame.type == self._waits_for:
             self._waits_for = None
-            self._line.send(protocol.encode_frame(protocol.RESET.code, 0x7777, b""))
-            time.sleep(0.1)
+            passed = len(data) * self._within // 100
+            self._line.send(data[:passed])
+            self._meddle()
+            data = data[passed:]
         self._line.send(data)
+
+    def _meddle(self) -> None:
+        raise NotImplementedError
 
     def receive(self) -> bytes:
         return self._line.receive()
@@ -57,6 +67,15 @@ class _Resetting:
         self._line.close()
 
 
+class _Resetting(_Meddled):
+    """The reset button is pressed."""
+
+    def _meddle(self) -> None:
+        self._line.send(protocol.encode_frame(protocol.RESET.code, 0x7777, b""))
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("within", [0, 50])
 @pytest.mark.parametrize(
     ("message", "lost"),
     [
@@ -67,12 +86,14 @@ class _Resetting:
     ],
     ids=lambda value: value.name if isinstance(value, protocol.Message) else "",
 )
-def test_reset_in_the_middle(tiny: Tiny, message: protocol.Message, lost: bool) -> None:
+def test_reset_in_the_middle(
+    tiny: Tiny, message: protocol.Message, lost: bool, within: int
+) -> None:
     """What it takes away is missed; where it takes nothing, the run goes on."""
     inputs = random_inputs(2, seed=3)
     wanted = expected_outputs(inputs)
     with open_qemu(tiny.board, tiny.elf) as quiet:
-        device = Device(_Resetting(quiet.line, message), _PATIENT, emulated=True)
+        device = Device(_Resetting(quiet.line, message, within), _PATIENT, emulated=True)
         if lost:
             with pytest.raises(McugenError, match=r"it refuses '\w+': .*; it was reset in between"):
                 run_on(device, tiny.manifest, inputs)
@@ -80,6 +101,41 @@ def test_reset_in_the_middle(tiny: Tiny, message: protocol.Message, lost: bool) 
             outputs = run_on(device, tiny.manifest, inputs).outputs
             np.testing.assert_array_equal(outputs, wanted)
         np.testing.assert_array_equal(run_on(device, tiny.manifest, inputs).outputs, wanted)
+
+
+class _Pulled(_Meddled):
+    """The cable is pulled for a while: what is on its way both ways is lost."""
+
+    back: float = 0.0
+
+    def _meddle(self) -> None:
+        self.back = time.monotonic() + 0.7
+
+    def send(self, data: bytes) -> None:
+        if time.monotonic() >= self.back:
+            super().send(data)
+
+    def receive(self) -> bytes:
+        data = super().receive()
+        return data if time.monotonic() >= self.back else b""
+
+
+@pytest.mark.parametrize("within", [1, 50, 99])
+@pytest.mark.parametrize(
+    "message",
+    [protocol.WRITE_INPUT, protocol.RUN, protocol.READ_OUTPUT],
+    ids=lambda item: item.name,
+)
+def test_cable_pulled_in_a_frame(tiny: Tiny, message: protocol.Message, within: int) -> None:
+    """Plugged in again, the run goes on where it was, two seconds later at the latest."""
+    inputs = random_inputs(2, seed=4)
+    with open_qemu(tiny.board, tiny.elf) as quiet:
+        line = _Pulled(quiet.line, message, within)
+        device = Device(line, emulated=True)
+        outputs = run_on(device, tiny.manifest, inputs).outputs
+        assert line.back
+        assert time.monotonic() - line.back < _NEVER_STUCK_S
+    np.testing.assert_array_equal(outputs, expected_outputs(inputs))
 
 
 @contextmanager
