@@ -39,6 +39,10 @@ INTEGERS_ASSERT(little_endian, __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
 #else
 #define INTEGERS_LAYER_FUNCTION static MODEL_FAST_CODE
 #endif
+/* Where routines in assembly go. */
+#ifndef MODEL_FAST_CODE_SECTION
+#define MODEL_FAST_CODE_SECTION ".text.integers"
+#endif
 
 /* -DMODEL_LAYER_HOOK=f: f(layer) is called before each layer, and after the last. */
 #ifdef MODEL_LAYER_HOOK

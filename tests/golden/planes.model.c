@@ -39,6 +39,10 @@ PLANES_ASSERT(little_endian, __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
 #else
 #define PLANES_LAYER_FUNCTION static MODEL_FAST_CODE
 #endif
+/* Where routines in assembly go. */
+#ifndef MODEL_FAST_CODE_SECTION
+#define MODEL_FAST_CODE_SECTION ".text.planes"
+#endif
 
 /* -DMODEL_LAYER_HOOK=f: f(layer) is called before each layer, and after the last. */
 #ifdef MODEL_LAYER_HOOK
@@ -138,7 +142,7 @@ static inline uint32_t planes_conv_epilogue(int32_t acc, uint32_t channel)
 #ifdef PLANES_SUMS_ASSEMBLY
 void planes_conv_sums(int32_t *sums, const uint32_t *x, const uint32_t *runs, const uint32_t *weights);
 __extension__ __asm__(
-    ".pushsection .text.planes_conv_sums, \"ax\", %progbits\n"
+    ".pushsection " MODEL_FAST_CODE_SECTION ", \"ax\", %progbits\n"
     ".syntax unified\n"
     ".thumb\n"
     ".balign 4\n"
