@@ -4,12 +4,13 @@ The same on every machine; a failure is replayed by its maker and seed.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from mcugen.errors import McugenError
-from mcugen.ir import Int, Program, TensorType, ops
-from mcugen.ir.types import INT32_MAX, accumulator
+from mcugen.ir import BINARY, Int, Planes, Program, TensorType, ops
+from mcugen.ir.types import INT32_MAX, accumulator, spanning
 from tests.builder import Builder
 
 Maker = Callable[[int], Program]
@@ -83,5 +84,48 @@ def softmax(seed: int) -> Program:
     return _some(make, seed)
 
 
+def transpose_conv2d(seed: int) -> Program:
+    def make(rng: np.random.Generator) -> Program:
+        kind = _image(rng)
+        b = Builder(kind)
+        out, kh, kw = int(rng.choice(_CHANNELS)), *rng.integers(1, 5, 2).tolist()
+        w = b.const(rng.integers(-128, 128, (out, kh, kw, kind.channels)), Int(8, True, -128, 127))
+        stride, before = rng.integers(1, 4, 2), rng.integers(0, 3, 2)
+        most = (np.array(kind.shape[1:3]) - 1) * stride + (kh, kw) + stride - 1 - before
+        extent = np.maximum(1, most - rng.integers(0, 4, 2))
+        x = b.op(
+            ops.TransposeConv2d(
+                b.x,
+                w,
+                stride=tuple(stride.tolist()),
+                padding=tuple(before.tolist()),
+                extent=tuple(extent.tolist()),
+                x_zero=int(rng.choice([0, kind.integer.lo, kind.integer.hi])),
+            )
+        )
+        if rng.random() < 0.5:
+            return b.done(x)
+        table = b.const(np.sort(rng.integers(-9999, 9999, (1, 1))), accumulator(-9999, 9999))
+        up = b.const(np.array([1]), Int(2, True, -1, 1))
+        return b.done(b.op(ops.Threshold(x, table, up, basis=(1,))))
+
+    return _some(make, seed)
+
+
+def resize(seed: int) -> Program:
+    def make(rng: np.random.Generator) -> Program:
+        kind = _image(rng)
+        if rng.random() < 0.3:
+            kind = replace(kind, element=Planes((1, 2)) if rng.random() < 0.5 else BINARY)
+        b = Builder(kind)
+        tables = [
+            b.const(rng.integers(0, n, rng.integers(1, 9)), spanning(0, n - 1))
+            for n in kind.shape[1:3]
+        ]
+        return b.done(b.op(ops.Resize(b.x, *tables)))
+
+    return _some(make, seed)
+
+
 #: One maker for each op.
-MAKERS: tuple[Maker, ...] = (average_pool, softmax)
+MAKERS: tuple[Maker, ...] = (average_pool, softmax, transpose_conv2d, resize)

@@ -129,6 +129,21 @@ def _conv2d(op: ops.Conv2d, env: Env, get: Lookup) -> np.ndarray:
 
 
 @evaluate.register
+def _transpose_conv2d(op: ops.TransposeConv2d, env: Env, get: Lookup) -> np.ndarray:
+    del env
+    x, w = get(op.x) - op.x_zero, get(op.w)
+    out, kh, kw, _ = w.shape
+    vertical, horizontal = op.axes((kh, kw))
+    rows, columns = vertical.sources(x.shape[1]), horizontal.sources(x.shape[2])
+    total = np.zeros((len(x), *op.extent, out), np.int64)
+    for ky, kx in np.ndindex(kh, kw):
+        at_y, at_x = (np.flatnonzero(axis >= 0) for axis in (rows[:, ky], columns[:, kx]))
+        under = x[:, rows[at_y, ky]][:, :, columns[at_x, kx]]
+        total[:, at_y[:, None], at_x] += _dot(under, w[:, ky, kx])
+    return total
+
+
+@evaluate.register
 def _linear(op: ops.Linear, env: Env, get: Lookup) -> np.ndarray:
     x = _centred(get, env, op.x, op.x_zero)
     return _dot(x.reshape(len(x), -1), _weights(get, env, op.w))
@@ -175,6 +190,12 @@ def _max_pool(op: ops.MaxPool, env: Env, get: Lookup) -> np.ndarray:
 def _largest(x: np.ndarray, op: ops.MaxPool) -> np.ndarray:
     below = int(np.iinfo(x.dtype).min)
     return np.max([under for _, _, under in _taps(x, op, op.window, below)], axis=0)
+
+
+@evaluate.register
+def _resize(op: ops.Resize, env: Env, get: Lookup) -> np.ndarray:
+    del env
+    return get(op.x)[..., get(op.rows), :, :][..., get(op.columns), :]
 
 
 @evaluate.register

@@ -28,10 +28,12 @@ from mcugen.kernels import (
     max_pool_planes,
     mul,
     pad,
+    resize,
     slice,
     softmax,
     sum_pool,
     transpose,
+    transpose_conv2d,
 )
 from mcugen.kernels.base import Kernel
 from mcugen.kernels.step import Step
@@ -47,6 +49,7 @@ KERNELS: tuple[Kernel, ...] = (
     conv2d_levels.KERNEL,
     conv2d_planes_grouped.KERNEL,
     conv2d_sliced.KERNEL,
+    transpose_conv2d.KERNEL,
     linear.KERNEL,
     linear_blocked.KERNEL,
     linear_planes.KERNEL,
@@ -59,6 +62,7 @@ KERNELS: tuple[Kernel, ...] = (
     add.KERNEL,
     mul.KERNEL,
     convert.KERNEL,
+    resize.KERNEL,
     pad.KERNEL,
     slice.KERNEL,
     transpose.KERNEL,

@@ -311,7 +311,7 @@ def _description(
 
 def _weight_bits(step: Step) -> int:
     op = step.op
-    if not isinstance(op, ops.Conv2d | ops.Linear):
+    if not isinstance(op, ops.Conv2d | ops.TransposeConv2d | ops.Linear):
         return 0
     return _bits(step.env.type(op.w))
 

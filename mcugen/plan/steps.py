@@ -14,7 +14,7 @@ from mcugen.ir.program import Node, Program
 from mcugen.kernels.step import Port, Step, port
 
 #: Main ops, whose results are accumulators that an epilogue may consume on the spot.
-_ACCUMULATE = (ops.Conv2d, ops.Linear, ops.SumPool, ops.Add, ops.Mul)
+_ACCUMULATE = (ops.Conv2d, ops.TransposeConv2d, ops.Linear, ops.SumPool, ops.Add, ops.Mul)
 _EPILOGUES = (ops.Requantize, ops.Threshold, ops.Lookup)
 
 

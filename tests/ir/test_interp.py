@@ -283,7 +283,7 @@ def test_softmax_is_close_to_the_real_one() -> None:
         (512, 8, -128, [INT32_MAX, 0], "could overflow its sum"),
         (4096, 16, 0, [INT32_MAX, 0], "could overflow its sum"),
         (3, 8, -128, [INT32_MAX], "levels"),
-        (3, 8, -128, [5, 0], "must fall from"),
+        (3, 8, -128, [5, 0], "must begin at"),
         (3, 9, 0, [INT32_MAX, 0], "output of 9 bits"),
         (3, 8, 1, [INT32_MAX, 0], "lo 1"),
     ],
@@ -293,3 +293,55 @@ def test_softmax_refused(length: int, bits: int, lo: int, exps: list[int], messa
     table = constant("e", np.array(exps), accumulator(0, INT32_MAX))
     with pytest.raises(McugenError, match=message):
         program_of(ops.Softmax("%x", "@e", bits=bits, lo=lo), kind, table)
+
+
+def naive_transpose_conv(x: np.ndarray, w: np.ndarray, op: ops.TransposeConv2d) -> np.ndarray:
+    y = np.zeros((*op.extent, len(w)), dtype=np.int64)
+    for iy, ix, i in np.ndindex(x.shape):
+        for o, ky, kx in np.ndindex(w.shape[:3]):
+            oy = iy * op.stride[0] - op.padding[0] + ky
+            ox = ix * op.stride[1] - op.padding[1] + kx
+            if 0 <= oy < op.extent[0] and 0 <= ox < op.extent[1]:
+                y[oy, ox, o] += w[o, ky, kx, i] * (x[iy, ix, i] - op.x_zero)
+    return y
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_transpose_conv2d(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = rng.integers(0, 256, (2, *rng.integers(1, 5, 3)))
+    w = rng.integers(-128, 128, (*rng.integers(1, 4, 3), x.shape[3]))
+    stride, before = rng.integers(1, 4, 2), rng.integers(0, 3, 2)
+    most = (np.array(x.shape[1:3]) - 1) * stride + w.shape[1:3] + stride - 1 - before
+    op = ops.TransposeConv2d(
+        "%x",
+        "@w",
+        stride=tuple(stride.tolist()),
+        padding=tuple(before.tolist()),
+        extent=tuple(np.maximum(1, most - rng.integers(0, 3, 2)).tolist()),
+        x_zero=int(rng.choice([0, 7, 128])),
+    )
+    kind = TensorType((1, *x.shape[1:]), Int(8, False, 0, 255))
+    try:
+        program = program_of(op, kind, constant("w", w, spanning(-128, 127)))
+    except McugenError as error:
+        assert "beyond the input's reach" in str(error)  # noqa: PT017 - where nothing is left
+        return
+    want = np.stack([naive_transpose_conv(sample, w, op) for sample in x])
+    np.testing.assert_array_equal(interp.run(program, x), want)
+    interval = program.nodes[0].result.type.integer
+    assert interval.lo <= want.min()
+    assert want.max() <= interval.hi
+
+
+def test_resize_takes_the_pixels_that_it_names() -> None:
+    x = np.arange(24).reshape(2, 2, 3, 2)
+    kind = TensorType((1, 2, 3, 2), Int(8, False, 0, 99))
+    rows = constant("r", np.array([1, 0, 0]), spanning(0, 1))
+    columns = constant("c", np.array([2, 2]), spanning(0, 2))
+    got = interp.run(program_of(ops.Resize("%x", "@r", "@c"), kind, rows, columns), x)
+    for n, i, j in np.ndindex(2, 3, 2):
+        np.testing.assert_array_equal(got[n, i, j], x[n, (1, 0, 0)[i], 2])
+    with pytest.raises(McugenError, match="positions outside"):
+        program_of(ops.Resize("%x", "@c", "@c"), kind, columns)

@@ -10,17 +10,20 @@ from mcugen.ir.ops.dense import Conv2d, Linear
 from mcugen.ir.ops.elementwise import Add, Mul
 from mcugen.ir.ops.epilogues import ArgMax, Lookup, Requantize, Rescale, Threshold
 from mcugen.ir.ops.layout import Concat, Pad, Reshape, Slice, Transpose
+from mcugen.ir.ops.resample import Resize, Spread, TransposeConv2d
 from mcugen.ir.ops.softmax import Softmax
 from mcugen.ir.ops.windows import AveragePool, MaxPool, SumPool, Window, Windowed
 
 _OPS: tuple[type[Op], ...] = (
     Conv2d,
+    TransposeConv2d,
     Linear,
     Add,
     Mul,
     SumPool,
     AveragePool,
     MaxPool,
+    Resize,
     Pad,
     Reshape,
     Slice,
@@ -54,11 +57,14 @@ __all__ = [
     "Requantize",
     "Rescale",
     "Reshape",
+    "Resize",
     "Slice",
     "Softmax",
+    "Spread",
     "SumPool",
     "Threshold",
     "Transpose",
+    "TransposeConv2d",
     "Window",
     "Windowed",
 ]
