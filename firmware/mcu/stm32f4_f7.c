@@ -6,14 +6,13 @@
  */
 #include "platform.h"
 #include "protocol_messages.h"
-#include "stm32.h"
-#include "target.h"
+#include "stm32_pins.h"
 
 /* RM0390, 2.2 */
 #define PWR_BASE 0x40007000u
 #define RCC_BASE 0x40023800u
 #define FLASH_REGISTERS 0x40023C00u
-#define GPIO_BASE(port) (0x40020000u + 0x400u * (port))
+#define GPIO_PORTS 0x40020000u
 
 /* RM0390, 6.3 */
 #define RCC_CR (RCC_BASE + 0x00u)
@@ -134,9 +133,6 @@ platform_clock platform_start(void)
 {
     const platform_clock clock = start_clock();
     enable_clock(UART_ON_APB2 ? RCC_APB2ENR : RCC_APB1ENR, UART_ENABLE_BIT);
-    enable_clock(RCC_AHB1ENR, UART_TX_PORT);
-    enable_clock(RCC_AHB1ENR, UART_RX_PORT);
-    connect_pin(GPIO_BASE(UART_TX_PORT), UART_TX_PIN, UART_ALTERNATE_FUNCTION);
-    connect_pin(GPIO_BASE(UART_RX_PORT), UART_RX_PIN, UART_ALTERNATE_FUNCTION);
+    connect_serial_port(RCC_AHB1ENR, GPIO_PORTS);
     return clock;
 }

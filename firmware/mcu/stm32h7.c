@@ -5,12 +5,11 @@
  */
 #include "platform.h"
 #include "protocol_messages.h"
-#include "stm32.h"
-#include "target.h"
+#include "stm32_pins.h"
 
 /* RM0433, 2.3.2 */
 #define FLASH_REGISTERS 0x52002000u
-#define GPIO_BASE(port) (0x58020000u + 0x400u * (port))
+#define GPIO_PORTS 0x58020000u
 #define RCC_BASE 0x58024400u
 #define PWR_BASE 0x58024800u
 
@@ -139,9 +138,6 @@ platform_clock platform_start(void)
 {
     const platform_clock clock = start_clock();
     enable_clock(RCC_APB1LENR, UART_ENABLE_BIT);
-    enable_clock(RCC_AHB4ENR, UART_TX_PORT);
-    enable_clock(RCC_AHB4ENR, UART_RX_PORT);
-    connect_pin(GPIO_BASE(UART_TX_PORT), UART_TX_PIN, UART_ALTERNATE_FUNCTION);
-    connect_pin(GPIO_BASE(UART_RX_PORT), UART_RX_PIN, UART_ALTERNATE_FUNCTION);
+    connect_serial_port(RCC_AHB4ENR, GPIO_PORTS);
     return clock;
 }

@@ -5,34 +5,21 @@
  */
 #include "platform.h"
 #include "protocol_messages.h"
-#include "stm32.h"
-#include "target.h"
+#include "stm32_hsi16.h"
 
-/* RM0432, 2.2 */
+/* RM0432, 2.2 and 6.4 */
 #define PWR_BASE 0x40007000u
-#define RCC_BASE 0x40021000u
-#define FLASH_REGISTERS 0x40022000u
-#define GPIO_BASE(port) (0x48000000u + 0x400u * (port))
-
-/* RM0432, 6.4 */
-#define RCC_CR (RCC_BASE + 0x00u)
-#define RCC_CFGR (RCC_BASE + 0x08u)
-#define RCC_PLLCFGR (RCC_BASE + 0x0Cu)
+#define GPIO_PORTS 0x48000000u
 #define RCC_AHB2ENR (RCC_BASE + 0x4Cu)
 #define RCC_APB1ENR1 (RCC_BASE + 0x58u)
 #define RCC_APB1ENR2 (RCC_BASE + 0x5Cu)
-#define CR_HSION (1u << 8)
-#define CR_HSIRDY (1u << 10)
-#define CR_PLLON (1u << 24)
-#define CR_PLLRDY (1u << 25)
 #define CFGR_SW_MASK (3u << 0)
 #define CFGR_SW_PLL (3u << 0)
 #define CFGR_SWS_MASK (3u << 2)
 #define CFGR_SWS_PLL (3u << 2)
 #define CFGR_HPRE_MASK (0xFu << 4)
 #define CFGR_HPRE_2 (8u << 4)
-#define PLLCFGR_SRC_HSI (2u << 0)
-#define PLLCFGR_PLLREN (1u << 24)
+#define PLLCFGR_R ((1u << 24) | (((CLOCK_PLL_R / 2u) - 1u) << 25))
 #define APB1ENR1_PWREN_BIT 28u
 
 /* RM0432, 5.4. Without the last, port G stays cut off: it has a supply of its own. */
@@ -41,31 +28,12 @@
 #define CR5_R1MODE (1u << 8) /* set: normal, clear: boost */
 #define CR2_IOSV (1u << 9)
 
-/* RM0432, 3.7.1: prefetch, instruction cache, data cache */
-#define FLASH_ACR (FLASH_REGISTERS + 0x00u)
+/* RM0432, 3.7.1 */
 #define ACR_LATENCY_MASK 0xFu
-#define ACR_ACCELERATE ((1u << 8) | (1u << 9) | (1u << 10))
+#define ACR_ACCELERATORS (ACR_PREFETCH | ACR_INSTRUCTION_CACHE | ACR_DATA_CACHE)
 
 /* RM0432, 5.1.8: the halved clock must last 1 us before the whole. */
 #define HALF_SPEED_POLLS 100u
-
-static bool slow_flash_down(void)
-{
-    *reg32(FLASH_ACR) = ACR_ACCELERATE | FLASH_WAIT_STATES;
-    return wait_for(FLASH_ACR, ACR_LATENCY_MASK, FLASH_WAIT_STATES);
-}
-
-static bool start_pll(void)
-{
-    *reg32(RCC_CR) |= CR_HSION;
-    if (!wait_for(RCC_CR, CR_HSIRDY, CR_HSIRDY)) {
-        return false;
-    }
-    const uint32_t dividers = ((CLOCK_PLL_M - 1u) << 4) + (((CLOCK_PLL_R / 2u) - 1u) << 25);
-    *reg32(RCC_PLLCFGR) = PLLCFGR_SRC_HSI | PLLCFGR_PLLREN | dividers | (CLOCK_PLL_N << 8);
-    *reg32(RCC_CR) |= CR_PLLON;
-    return wait_for(RCC_CR, CR_PLLRDY, CR_PLLRDY);
-}
 
 /* Beyond 80 MHz the clock rises in two steps. */
 static bool switch_to_pll(void)
@@ -85,10 +53,10 @@ static bool switch_to_pll(void)
 
 static bool start_fast(void)
 {
-    if (!slow_flash_down()) {
+    if (!slow_flash_down(ACR_LATENCY_MASK, ACR_ACCELERATORS)) {
         return false;
     }
-    if (!start_pll()) {
+    if (!start_pll(PLLCFGR_R)) {
         return false;
     }
     return switch_to_pll();
@@ -113,9 +81,6 @@ platform_clock platform_start(void)
     const platform_clock clock = start_clock();
     *reg32(PWR_CR2) |= CR2_IOSV;
     enable_clock(RCC_APB1ENR2, UART_ENABLE_BIT);
-    enable_clock(RCC_AHB2ENR, UART_TX_PORT);
-    enable_clock(RCC_AHB2ENR, UART_RX_PORT);
-    connect_pin(GPIO_BASE(UART_TX_PORT), UART_TX_PIN, UART_ALTERNATE_FUNCTION);
-    connect_pin(GPIO_BASE(UART_RX_PORT), UART_RX_PIN, UART_ALTERNATE_FUNCTION);
+    connect_serial_port(RCC_AHB2ENR, GPIO_PORTS);
     return clock;
 }

@@ -194,7 +194,7 @@ _G0 = Family(
         _L4_CR: lambda own, _: _ready(own, (8, 10), (24, 25)),
         _L4_CFGR: _switched(2, 3, _L4_CR),
     },
-    flags=((_L4_CR, 1 << 25), (_L4_CFGR, 7 << 3), (_L4_ACR, 7)),
+    flags=((_L4_CR, 1 << 10), (_L4_CR, 1 << 25), (_L4_CFGR, 7 << 3), (_L4_ACR, 7)),
     reset={_L4_CR: 0x500, _L4_PLL: 0x1000, _L4_ACR: 0x4_0600},
     core_hz=_g0_core_hz,
     uart_hz=_g0_uart_hz,
