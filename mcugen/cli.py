@@ -148,6 +148,7 @@ def generate(  # noqa: PLR0913 - one parameter per flag
     flash_limit: Annotated[
         int | None, typer.Option("--flash-limit", help="Bytes of code and constants to keep to.")
     ] = None,
+    ram_limit: flags.RamLimit = None,
     tune: Annotated[
         bool, typer.Option("--tune", help="Measure kernels on the cycle model; do not predict.")
     ] = False,
@@ -163,7 +164,8 @@ def generate(  # noqa: PLR0913 - one parameter per flag
 
     found, chosen = _targets(board, core)
     chosen = chosen or core_named(pipeline.DEFAULT_CORE)
-    loaded, wishes = pipeline.load(model), pipeline.wishes(optimize, flash_limit, found)
+    loaded, limits = pipeline.load(model), (flash_limit, ram_limit)
+    wishes = pipeline.wishes(optimize, *limits, board=found)
     wishes = pipeline.tuned(loaded, chosen, wishes) if tune else wishes
     result = pipeline.emitted(loaded, chosen, name, found, split_data, wishes)
     manifest = pipeline.generate(result, output, force)

@@ -32,7 +32,10 @@ Limit = Annotated[int | None, typer.Option("--limit", help="Only the first N sam
 Name = Annotated[
     str | None, typer.Option("--name", help="Prefix of every C symbol; default: the file's name.")
 ]
-OptimizeFor = Annotated[str, typer.Option("--optimize", help="speed, or size (flash).")]
+OptimizeFor = Annotated[str, typer.Option("--optimize", help="speed, size (flash), or ram.")]
+RamLimit = Annotated[
+    int | None, typer.Option("--ram-limit", help="Bytes of RAM to keep to: the fastest that fits.")
+]
 Qemu = Annotated[bool, typer.Option("--qemu", help="In QEMU's closest machine.")]
 Port = Annotated[str | None, typer.Option("--port", help="Serial port, or auto to find the board.")]
 Dump = Annotated[

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mcugen import tools
-from mcugen.build.fits import check_fits
+from mcugen.build.fits import check_fits, check_limit
 from mcugen.emit import Emitted, emit, write
 from mcugen.emit.manifest import Manifest, read_generated
 from mcugen.errors import fail
@@ -60,20 +60,27 @@ def load(path: Path) -> Model:
     return Model(path, graph, program)
 
 
-def wishes(optimize: str, flash_limit: int | None = None, board: Board | None = None) -> Wishes:
+def wishes(
+    optimize: str,
+    flash_limit: int | None = None,
+    ram_limit: int | None = None,
+    board: Board | None = None,
+) -> Wishes:
     """How kernels are chosen; limits that are not given are the board's.
 
     Raises:
-        McugenError: `optimize` is no aim, or the limit is below one.
+        McugenError: `optimize` is no aim, or a limit is below one.
     """
     if optimize not in set(Optimize):
         raise fail("plan", f"--optimize {optimize}", want=" or ".join(Optimize))
-    if flash_limit is not None and flash_limit < 1:
-        raise fail("plan", f"--flash-limit {flash_limit}", want="at least 1 byte")
-    if board is None:
-        return Wishes(Optimize(optimize), flash_limit)
-    flash = board.memory.flash.size - _FIRMWARE_BYTES if flash_limit is None else flash_limit
-    return Wishes(Optimize(optimize), flash, board.ram_available)
+    for name, limit in (("flash", flash_limit), ("ram", ram_limit)):
+        if limit is not None and limit < 1:
+            raise fail("plan", f"--{name}-limit {limit}", want="at least 1 byte")
+    if board is not None and flash_limit is None:
+        flash_limit = board.memory.flash.size - _FIRMWARE_BYTES
+    if board is not None and ram_limit is None:
+        ram_limit = board.ram_available
+    return Wishes(Optimize(optimize), flash_limit, ram_limit)
 
 
 def tuned(model: Model, core: Core, wishes: Wishes) -> Wishes:
@@ -111,7 +118,8 @@ def emitted(
     """The C of a model and its manifest, in memory.
 
     Raises:
-        McugenError: no kernel for some layer, or the model cannot fit the board.
+        McugenError: no kernel for some layer, or the model cannot fit the board or keep to the
+            limit on RAM.
     """
     result = emit(
         model.program,
@@ -124,6 +132,8 @@ def emitted(
     )
     if board:
         check_fits(result.manifest, board)
+    if wishes.ram_limit is not None:
+        check_limit(result.manifest, wishes.ram_limit)
     return result
 
 

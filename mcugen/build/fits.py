@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mcugen.emit.manifest import Live, Manifest
-from mcugen.errors import Fault, McugenError
+from mcugen.errors import Fault, McugenError, fail
 from mcugen.target.boards import Board
 
 if TYPE_CHECKING:  # `generate` asks whether a model fits, and needs no ELF reader
@@ -86,6 +86,25 @@ def check_fits(manifest: Manifest, board: Board) -> None:
         raise McugenError("build", faults)
 
 
+def check_limit(manifest: Manifest, limit: int) -> None:
+    """Refuse a model that no plan found brings below `limit` bytes of RAM.
+
+    Raises:
+        McugenError: the model's context is larger.
+    """
+    context = manifest.ram.context
+    if context > limit:
+        raise fail(
+            "plan",
+            f"no plan keeps to {limit:,} B of RAM: the least takes {context:,} B, "
+            f"{context - limit:,} B more",
+            at=_peak(manifest),
+            got=_in_use(manifest),
+            want=f"--ram-limit {context}",
+            help="smaller or fewer channels where the peak is",
+        )
+
+
 def _peak(manifest: Manifest) -> str | None:
     """The layer that needs the most RAM at once, as `generate` lists it."""
     for layer in manifest.layers:
@@ -102,7 +121,7 @@ def _shape(shape: tuple[int, ...]) -> str:
 def _in_use(manifest: Manifest) -> str | None:
     """The buffers at the peak, one a line."""
     rows = [(item.bytes, _buffer(item)) for item in manifest.ram.peak]
-    shared = sum(size for size, _ in rows) - manifest.ram.lower_bound
+    shared = sum(size for size, _ in rows) - manifest.ram.peak_bytes
     if rows and shared > _WORD * len(rows):
         rows.append((-shared, "output over an input that it replaces"))
     return _aligned(rows) if rows else None

@@ -186,6 +186,10 @@ def _ram(plan: EmitPlan) -> record.Ram:
     return record.Ram(
         arena=plan.arena_bytes,
         lower_bound=plan.lower_bound,
+        exact_order=plan.exact_order,
+        saved=plan.saved_bytes,
+        added_cycles=plan.added_cycles,
+        peak_bytes=plan.peak_bytes,
         context=plan.arena_bytes,
         peak_layer=plan.peak_layer,
         peak=tuple(record.Live(**asdict(item)) for item in plan.peak),

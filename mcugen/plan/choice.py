@@ -1,10 +1,10 @@
-"""Which kernel computes each step: the fastest, or the smallest, of those that fit.
+"""Which kernel computes each step: the fastest, or the smallest, of those that fit the flash.
 
 Predicted cycles rank kernels; cycles measured on the timing model (`mcugen.profile.tune`) take
 their place where there are any.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
@@ -23,6 +23,8 @@ class Optimize(StrEnum):
     """Cycles."""
     SIZE = "size"
     """Flash: constants and code."""
+    RAM = "ram"
+    """RAM: input, output, everything between, and the kernels' own memory."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Wishes:
     flash_limit: int | None = None
     """Bytes of constants and code (estimated) that kernels keep to where they can."""
     ram_limit: int | None = None
-    """Bytes of input, output and scratch that the kernel of a step keeps to where it can."""
+    """Bytes of RAM that the arena keeps to where it can (see `mcugen.plan.arrange`)."""
     kernels: Mapping[str, str] = field(default_factory=dict)
     """Kernels that must be taken, by the name of the value that the step stores."""
     cycles: Mapping[tuple[str, str], int] = field(default_factory=dict)
@@ -55,12 +57,6 @@ class Candidate:
     @cached_property
     def recipe(self) -> Recipe:
         return self.kernel.build(self.step, self.core)
-
-    @property
-    def ram_bytes(self) -> int:
-        """What must be in RAM while the step runs."""
-        ports = (*self.step.inputs, self.step.output)
-        return sum(item.storage.bytes for item in ports) + self.recipe.scratch_bytes
 
     @property
     def flash_bytes(self) -> int:
@@ -85,51 +81,48 @@ def candidates(step: Step, core: Core, wishes: Wishes) -> tuple[Candidate, ...]:
         found.sort(key=lambda item: (item.flash_bytes, item.cycles))
     else:
         found.sort(key=lambda item: item.cycles)
-    if wishes.ram_limit is not None and len(found) > 1:
-        limit = wishes.ram_limit
-        found.sort(key=lambda item: max(0, item.ram_bytes - limit))
     return tuple(found)
 
 
-def choose(steps: tuple[Step, ...], core: Core, wishes: Wishes) -> list[Candidate]:
-    """The kernel of every step.
+def options(steps: tuple[Step, ...], core: Core, wishes: Wishes) -> list[tuple[Candidate, ...]]:
+    """The kernels of every step, each step's chosen one first.
 
     Raises:
         McugenError: steps that no kernel computes; the faults of all steps come together.
     """
-    chosen: list[Candidate] = []
+    found: list[tuple[Candidate, ...]] = []
     faults: list[Fault] = []
     for step in steps:
         try:
-            first = candidates(step, core, wishes)[0]
-            first.recipe  # noqa: B018 - building finds faults too
-            chosen.append(first)
+            found.append(candidates(step, core, wishes))
+            found[-1][0].recipe  # noqa: B018 - building finds faults too
         except McugenError as error:
             faults.extend(error.faults)
     if faults:
         raise McugenError("plan", faults)
-    if wishes.flash_limit is not None:
-        _shrink(chosen, core, wishes)
-    return chosen
+    return found
 
 
-def _shrink(chosen: list[Candidate], core: Core, wishes: Wishes) -> None:
-    """Smaller kernels in place of `chosen` until all keep to the limit, or none is smaller.
+def taken(options: Sequence[Sequence[Candidate]], wishes: Wishes) -> list[Candidate]:
+    """The kernel of every step: the first of its options, or smaller ones where flash is limited.
 
-    Each time the one that costs the fewest cycles per byte it saves.
+    Smaller ones until all keep to the limit, or none is smaller: each time the one that costs
+    the fewest cycles per byte it saves.
     """
-    assert wishes.flash_limit is not None
-    while sum(item.flash_bytes for item in chosen) > wishes.flash_limit:
+    chosen = [found[0] for found in options]
+    limit = wishes.flash_limit
+    while limit is not None and sum(item.flash_bytes for item in chosen) > limit:
         smaller = [
             ((item.cycles - now.cycles) / (now.flash_bytes - item.flash_bytes), index, rank, item)
             for index, now in enumerate(chosen)
-            for rank, item in enumerate(candidates(now.step, core, wishes))
+            for rank, item in enumerate(options[index])
             if item.flash_bytes < now.flash_bytes
         ]
         if not smaller:
-            return
+            break
         _, index, _, best = min(smaller, key=lambda entry: entry[:3])
         chosen[index] = best
+    return chosen
 
 
 def rounds(steps: tuple[Step, ...], core: Core, wishes: Wishes = DEFAULT) -> tuple[Wishes, ...]:

@@ -9,32 +9,12 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-ALIGNMENT = 4
-#: Orders tried at random, beside the usual ones, where those miss the lower bound.
-SHUFFLES = 40
+from mcugen.plan.bound import raised_bound
+from mcugen.plan.buffers import Buffer, Disjoint, Overlap, aligned, disjoint, saved
+from mcugen.plan.solver import solved
 
-
-@dataclass(frozen=True)
-class Buffer:
-    """`bytes` bytes that live from step `first` to step `last`, both included."""
-
-    name: str
-    bytes: int
-    first: int
-    last: int
-
-    @property
-    def room(self) -> int:
-        return aligned(self.bytes)
-
-
-@dataclass(frozen=True)
-class Overlap:
-    """`output` may lie on `input` if `input` begins at least `distance` bytes above it."""
-
-    output: str
-    input: str
-    distance: int
+#: Changes to the best of the usual orders that are tried where it misses the lower bound.
+MOVES = 200
 
 
 @dataclass(frozen=True)
@@ -44,76 +24,82 @@ class Arena:
     offsets: Mapping[str, int]
     bytes: int
     lower_bound: int
-    """Bytes live at the worst step, overlaps granted: no plan for these buffers takes less."""
+    """No offsets for these buffers take less: where it is `bytes`, the plan is proven optimal."""
     peak_step: int
-    """That step, the first of them."""
+    """The step at which the most bytes live, overlaps granted; the first of them."""
+    peak_bytes: int
 
 
-def aligned(count: int) -> int:
-    return -(-count // ALIGNMENT) * ALIGNMENT
-
-
-def plan_arena(buffers: Sequence[Buffer], overlaps: Iterable[Overlap] = ()) -> Arena:
+def plan_arena(
+    buffers: Sequence[Buffer], overlaps: Iterable[Overlap] = (), *, exact: bool = False
+) -> Arena:
     """The smallest arena found; the same for the same arguments.
 
-    Each overlap's input must die in the step in which its output is born.
+    Args:
+        buffers: what needs memory.
+        overlaps: which outputs may run over which inputs, each of which must die in the step in
+            which the output is born.
+        exact: let a solver look for less where the bound is missed.
+
+    Raises:
+        McugenError: the solver is needed and not installed.
     """
     allowed = {(item.output, item.input): aligned(item.distance) for item in overlaps}
-    bound, peak_step = _lower_bound(buffers, allowed)
-    best: dict[str, int] | None = None
-    best_bytes = 0
-    for order in _orders(buffers):
-        offsets = _place(order, allowed)
-        total = max((offsets[item.name] + item.room for item in order), default=0)
-        if best is None or total < best_bytes:
-            best, best_bytes = offsets, total
-        if best_bytes <= bound:
+    peak, peak_step = _peak(buffers, allowed)
+    pairs = disjoint(buffers, allowed)
+    order = _usual(buffers, pairs)
+    bound = raised_bound(buffers, pairs, peak, _total(buffers, _place(order, pairs)))
+    best = _place(_improved(order, pairs, bound), pairs)
+    if exact and bound < _total(buffers, best):
+        best, bound = solved(buffers, pairs, best, bound)
+    return Arena(best, _total(buffers, best), bound, peak_step, peak)
+
+
+def _total(buffers: Sequence[Buffer], offsets: Mapping[str, int]) -> int:
+    return max((offsets[item.name] + item.room for item in buffers), default=0)
+
+
+def _usual(buffers: Sequence[Buffer], pairs: Disjoint) -> list[Buffer]:
+    """The best of the usual orders to place buffers in."""
+    orders = [sorted(buffers, key=lambda b: (*key(b), b.name)) for key in _ORDERS]
+    return min(orders, key=lambda order: _total(order, _place(order, pairs)))
+
+
+def _improved(order: list[Buffer], pairs: Disjoint, enough: int) -> list[Buffer]:
+    """`order` with buffers moved at random, one at a time, where that costs no byte."""
+    best, least, chance = order, _total(order, _place(order, pairs)), random.Random(0)
+    for _ in range(MOVES):
+        if least <= enough:
             break
-    return Arena(best or {}, best_bytes, bound, peak_step)
+        order = best.copy()
+        order.insert(chance.randrange(len(order)), order.pop(chance.randrange(len(order))))
+        total = _total(order, _place(order, pairs))
+        if total <= least:
+            best, least = order, total
+    return best
 
 
-def _orders(buffers: Sequence[Buffer]) -> Iterable[list[Buffer]]:
-    keys: tuple[Callable[[Buffer], tuple[int, ...]], ...] = (
-        lambda b: (-b.room, b.first),
-        lambda b: (-b.room * (b.last - b.first + 1), b.first),
-        lambda b: (b.first - b.last, -b.room),
-        lambda b: (b.first, -b.room),
-        lambda b: (-b.last, -b.room),
-    )
-    for key in keys:
-        yield sorted(buffers, key=lambda b: (*key(b), b.name))
-    shuffler = random.Random(0)
-    for _ in range(SHUFFLES):
-        order = sorted(buffers, key=lambda b: b.name)
-        shuffler.shuffle(order)
-        yield order
+_ORDERS: tuple[Callable[[Buffer], tuple[int, ...]], ...] = (
+    lambda b: (-b.room, b.first),
+    lambda b: (-b.room * (b.last - b.first + 1), b.first),
+    lambda b: (b.first - b.last, -b.room),
+    lambda b: (b.first, -b.room),
+    lambda b: (-b.last, -b.room),
+)
 
 
-def _place(order: Sequence[Buffer], allowed: Mapping[tuple[str, str], int]) -> dict[str, int]:
+def _place(order: Sequence[Buffer], pairs: Disjoint) -> dict[str, int]:
     """Offsets by best fit: the tightest gap that holds a buffer, the lowest of equals."""
     offsets: dict[str, int] = {}
-    placed: list[Buffer] = []
     for buffer in order:
+        # Open intervals of offsets that are taken by buffers already placed.
         forbidden = sorted(
-            _forbidden(buffer, other, offsets[other.name], allowed)
-            for other in placed
-            if buffer.first <= other.last and other.first <= buffer.last
+            (at - pairs[buffer.name, other], at + pairs[other, buffer.name])
+            for other, at in offsets.items()
+            if (buffer.name, other) in pairs
         )
         offsets[buffer.name] = _tightest(forbidden)
-        placed.append(buffer)
     return offsets
-
-
-def _forbidden(
-    buffer: Buffer, other: Buffer, at: int, allowed: Mapping[tuple[str, str], int]
-) -> tuple[int, int]:
-    """The open interval of offsets that `buffer` may not take because `other` lies at `at`."""
-    low, high = at - buffer.room, at + other.room
-    if (distance := allowed.get((buffer.name, other.name))) is not None:
-        low = at - min(distance, buffer.room)
-    elif (distance := allowed.get((other.name, buffer.name))) is not None:
-        high = at + min(distance, other.room)
-    return low, high
 
 
 def _tightest(forbidden: Sequence[tuple[int, int]]) -> int:
@@ -131,9 +117,7 @@ def _tightest(forbidden: Sequence[tuple[int, int]]) -> int:
     return best[1] if best is not None else free_from
 
 
-def _lower_bound(
-    buffers: Sequence[Buffer], allowed: Mapping[tuple[str, str], int]
-) -> tuple[int, int]:
+def _peak(buffers: Sequence[Buffer], allowed: Mapping[tuple[str, str], int]) -> tuple[int, int]:
     """The most bytes that live at once, and the first step at which they do."""
     by_name = {buffer.name: buffer for buffer in buffers}
     peak, peak_step = 0, 0
@@ -149,11 +133,9 @@ def _lower_bound(
 def _savings(
     step: int, by_name: Mapping[str, Buffer], allowed: Mapping[tuple[str, str], int]
 ) -> int:
-    """Bytes that overlaps may save at `step`: no output can hide more than itself."""
-    saved: dict[str, int] = {}
+    """Bytes that overlaps may save at `step`."""
+    victims: dict[str, list[tuple[int, int]]] = {}
     for (output, source), distance in allowed.items():
-        target, victim = by_name[output], by_name[source]
-        if target.first == step:
-            room = max(0, min(victim.room, target.room - distance))
-            saved[output] = min(target.room, saved.get(output, 0) + room)
-    return sum(saved.values())
+        if by_name[output].first == step:
+            victims.setdefault(output, []).append((by_name[source].room, distance))
+    return sum(saved(by_name[output].room, inputs) for output, inputs in victims.items())

@@ -3,14 +3,16 @@
 Everything a template prints is a ready value here; templates loop and test booleans.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
 from mcugen.ir.program import Program, Value
 from mcugen.kernels.straight.printed import Printed, architecture_macro, printed
-from mcugen.plan.choice import DEFAULT, Candidate, Wishes, choose
+from mcugen.plan.arrange import Arrangement, arrange, scratch_of
+from mcugen.plan.choice import DEFAULT, Wishes
 from mcugen.plan.layer import Layer, Location, Places, layer, locate
-from mcugen.plan.memory import Arena, Buffer, Overlap, plan_arena
+from mcugen.plan.memory import Arena
 from mcugen.plan.names import Names, checked_name
 from mcugen.plan.steps import Fused, fuse
 from mcugen.target.cores import Core
@@ -58,6 +60,14 @@ class EmitPlan:
     """Defined by compilers that can take the routines' assembly."""
     arena_bytes: int
     lower_bound: int
+    """No arrangement of these buffers takes less, in this order of layers."""
+    exact_order: bool
+    """No other order has a lower peak."""
+    saved_bytes: int
+    """RAM less than without the wish for less takes, for so many cycles more, as predicted."""
+    added_cycles: int
+    peak_bytes: int
+    """What is live at once where it is the most."""
     peak_layer: str | None
     """The layer that needs the most RAM at once; None for a model without layers."""
     peak: tuple[Live, ...]
@@ -80,38 +90,16 @@ def build_plan(program: Program, core: Core, name: str, wishes: Wishes = DEFAULT
     """The plan of a verified `program` for `core`; `name` prefixes every C symbol.
 
     Raises:
-        McugenError: `name` is no prefix, or steps that no kernel computes (all of them).
+        McugenError: `name` is no prefix, steps that no kernel computes (all of them), or a solver
+            that is wished for and not installed.
     """
     checked_name(name)
     fused = fuse(program)
-    chosen = choose(fused.steps, core, wishes)
-    buffers, overlaps = _buffers(program, fused, chosen)
-    arena = plan_arena(buffers, overlaps)
-    places = {name: arena.offsets[root] for name, root in fused.roots.items()}
-    routines = _routines(chosen, core)
-    names = Names(item.name for item in routines)
-    layers = tuple(
-        layer(
-            name=name,
-            names=names,
-            index=index,
-            step=item.step,
-            kernel=item.kernel.name,
-            recipe=item.recipe,
-            places=Places(
-                values=places,
-                scratch=arena.offsets.get(_scratch(index)),
-                held=tuple(
-                    (arena.offsets[item.name], item.bytes)
-                    for item in buffers
-                    if item.first < index <= item.last
-                ),
-            ),
-        )
-        for index, item in enumerate(chosen)
-    )
-    at_peak = 0 <= arena.peak_step < len(chosen)
-    titles = {item.step.output.name: made.name for item, made in zip(chosen, layers, strict=True)}
+    arranged = arrange(program, fused, core, wishes)
+    found, arena = arranged.taken, arranged.taken.arena
+    routines = _routines(found, core)
+    layers = _layers(name, Names(item.name for item in routines), fused, found)
+    at_peak = 0 <= arena.peak_step < len(layers)
     return EmitPlan(
         program=program,
         name=name,
@@ -120,18 +108,47 @@ def build_plan(program: Program, core: Core, name: str, wishes: Wishes = DEFAULT
         input=_endpoint(program, fused, arena, program.inputs[0].name),
         output=_endpoint(program, fused, arena, program.output),
         layers=layers,
-        helpers=tuple(sorted(set[str]().union(*(item.recipe.all_helpers for item in chosen)))),
+        helpers=tuple(sorted({name for item in found.chosen for name in item.recipe.all_helpers})),
         routines=routines,
         assembly_macro=architecture_macro(core),
         arena_bytes=arena.bytes,
         lower_bound=arena.lower_bound,
+        exact_order=found.exact_order,
+        saved_bytes=arranged.saved_bytes,
+        added_cycles=arranged.added_cycles,
+        peak_bytes=arena.peak_bytes,
         peak_layer=layers[arena.peak_step].name if at_peak else None,
-        peak=_live(buffers, fused, chosen, arena.peak_step, titles) if at_peak else (),
+        peak=_live(found, fused, layers) if at_peak else (),
     )
 
 
-def _routines(chosen: list[Candidate], core: Core) -> tuple[Printed, ...]:
-    wanted = {routine.name: routine for item in chosen for routine in item.recipe.routines}
+def _layers(name: str, names: Names, fused: Fused, found: Arrangement) -> tuple[Layer, ...]:
+    offsets = found.arena.offsets
+    values = {value: offsets[root] for value, root in fused.roots.items()}
+    return tuple(
+        layer(
+            name=name,
+            names=names,
+            index=index,
+            step=item.step,
+            kernel=item.kernel.name,
+            recipe=item.recipe,
+            places=Places(
+                values=values,
+                scratch=offsets.get(scratch_of(index)),
+                held=tuple(
+                    (offsets[buffer.name], buffer.bytes)
+                    for buffer in found.buffers
+                    if buffer.first < index <= buffer.last
+                ),
+            ),
+        )
+        for index, item in enumerate(found.chosen)
+    )
+
+
+def _routines(found: Arrangement, core: Core) -> tuple[Printed, ...]:
+    wanted = {routine.name: routine for item in found.chosen for routine in item.recipe.routines}
     return tuple(printed(wanted[name], core) for name in sorted(wanted))
 
 
@@ -140,63 +157,15 @@ def _endpoint(program: Program, fused: Fused, arena: Arena, name: str) -> Endpoi
     return Endpoint(value, locate(value.type, arena.offsets[fused.roots[name]]))
 
 
-def _live(
-    buffers: list[Buffer],
-    fused: Fused,
-    chosen: list[Candidate],
-    index: int,
-    titles: dict[str, str],
-) -> tuple[Live, ...]:
-    """What is in use while layer `index` runs; `titles` are the layers' by what they store."""
-    step = chosen[index].step
+def _live(found: Arrangement, fused: Fused, layers: Sequence[Layer]) -> tuple[Live, ...]:
+    """What is in use while the layer with the peak runs."""
+    index = found.arena.peak_step
+    step, scratch = found.chosen[index].step, scratch_of(index)
+    titles = {item.value: item.name for item in layers} | {scratch: layers[index].name}
     roles = dict.fromkeys((fused.roots[item.name] for item in step.inputs), "input")
-    roles |= {step.output.name: "output", _scratch(index): "scratch"}
+    roles |= {step.output.name: "output", scratch: "scratch"}
     return tuple(
-        Live(
-            cast(_Role, roles.get(item.name, "kept")),
-            titles[step.output.name]
-            if item.name == _scratch(index)
-            else titles.get(item.name, "input"),
-            item.bytes,
-        )
-        for item in buffers
+        Live(cast(_Role, roles.get(item.name, "kept")), titles.get(item.name, "input"), item.bytes)
+        for item in found.buffers
         if item.first <= index <= item.last
     )
-
-
-def _scratch(index: int) -> str:
-    # Values begin with %, so no value has this name.
-    return f"scratch {index}"
-
-
-def _buffers(
-    program: Program, fused: Fused, chosen: list[Candidate]
-) -> tuple[list[Buffer], list[Overlap]]:
-    """What lies in the arena when, and which outputs may run over which inputs.
-
-    The input is there before the first step, the output after the last.
-    """
-    source = fused.roots[program.inputs[0].name]
-    final = len(chosen)
-    born = {source: -1} | {item.step.output.name: i for i, item in enumerate(chosen)}
-    dies = dict(born)
-    for index, item in enumerate(chosen):
-        for operand in item.step.inputs:
-            dies[fused.roots[operand.name]] = index
-    dies[fused.roots[program.output]] = final
-    sizes = {source: locate(program.inputs[0].type, 0).bytes}
-    sizes |= {item.step.output.name: item.step.output.storage.bytes for item in chosen}
-    buffers = [Buffer(name, sizes[name], born[name], dies[name]) for name in born]
-    buffers += [
-        Buffer(_scratch(index), item.recipe.scratch_bytes, index, index)
-        for index, item in enumerate(chosen)
-        if item.recipe.scratch_bytes
-    ]
-    overlaps: dict[tuple[str, str], int] = {}
-    for index, item in enumerate(chosen):
-        for operand, distance in zip(item.step.inputs, item.recipe.overlaps, strict=True):
-            root = fused.roots[operand.name]
-            if distance is not None and dies[root] == index:
-                key = (item.step.output.name, root)
-                overlaps[key] = max(overlaps.get(key, 0), distance)
-    return buffers, [Overlap(*key, distance) for key, distance in overlaps.items()]

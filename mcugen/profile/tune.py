@@ -7,6 +7,7 @@ from mcugen.emit import emit, write
 from mcugen.interrupts import scratch_folder
 from mcugen.ir.program import Program
 from mcugen.kernels.step import Step
+from mcugen.plan.arrange import arrange
 from mcugen.plan.choice import Wishes, candidates, rounds
 from mcugen.plan.steps import fuse
 from mcugen.profile.profile import profile
@@ -40,7 +41,9 @@ class Tuner:
 
     def __init__(self, program: Program, core: Core, wishes: Wishes) -> None:
         self._program, self._core, self._wishes = program, core, wishes
-        self._steps: tuple[Step, ...] = fuse(program).steps
+        fused = fuse(program)
+        self._steps: tuple[Step, ...] = fused.steps
+        self._taken = arrange(program, fused, core, wishes).taken.kernels
         self._rounds = rounds(self._steps, core, wishes)
 
     @property
@@ -72,7 +75,7 @@ class Tuner:
                 layer=step.title,
                 op=step.operation,
                 kernel=item.kernel.name,
-                chosen=rank == 0,
+                chosen=item.kernel.name == self._taken[step.output.name],
                 macs=step.macs,
                 predicted=item.cycles,
                 measured=cycles[step.output.name, item.kernel.name],
@@ -80,5 +83,8 @@ class Tuner:
                 scratch=item.recipe.scratch_bytes,
             )
             for step in self._steps
-            for rank, item in enumerate(candidates(step, self._core, self._wishes))
+            for item in sorted(
+                candidates(step, self._core, self._wishes),
+                key=lambda item: item.kernel.name != self._taken[item.step.output.name],
+            )
         )

@@ -48,6 +48,10 @@ def generated(manifest: Manifest) -> Document:
         "ram": {
             "arena": manifest.ram.arena,
             "lower_bound": manifest.ram.lower_bound,
+            "optimal": manifest.ram.optimal,
+            "exact_order": manifest.ram.exact_order,
+            "saved": manifest.ram.saved,
+            "added_cycles": manifest.ram.added_cycles,
             "context": manifest.ram.context,
             "peak_layer": manifest.ram.peak_layer,
             "peak": [item.model_dump() for item in manifest.ram.peak],

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 
-from mcugen.emit.manifest import Layer, Manifest
+from mcugen.emit.manifest import Layer, Manifest, Ram
 from mcugen.report.console import table
 from mcugen.target.boards import Board
 
@@ -57,13 +57,23 @@ def generated(manifest: Manifest, board: Board | None, folder: str) -> Renderabl
     parts = f"weights {manifest.weight_bytes:,}, tables {manifest.table_bytes:,}"
     flash = f"{constants:,} B of constants ({parts}; code: mcugen build)"
     ram = manifest.ram
-    peak = f", peak at {ram.peak_layer}" if ram.peak_layer else ""
-    memory = f"{ram.context:,} B (arena {ram.arena:,}, lower bound {ram.lower_bound:,}{peak})"
+    memory = f"{ram.context:,} B ({_arena(manifest.ram)})"
     if board:
         flash += f", {board.name} has {board.memory.flash.size:,}"
         memory += f", {board.name} leaves {board.ram_available:,}"
     files = ", ".join(f"{folder}/{name}" for name in (*manifest.files, "manifest.json"))
     return Group(layers, "", f"flash  {flash}", f"RAM    {memory}", f"wrote  {files}")
+
+
+def _arena(ram: Ram) -> str:
+    """How good the plan is, where the peak lies, and what was paid for less."""
+    proven = "no less for these kernels" + (" in any order" if ram.exact_order else "")
+    parts = [proven if ram.optimal else f"lower bound {ram.lower_bound:,}"]
+    if ram.peak_layer:
+        parts.append(f"peak at {ram.peak_layer}")
+    if ram.saved or ram.added_cycles:
+        parts.append(f"{ram.saved:,} less for {ram.added_cycles:,} cycles more, as predicted")
+    return ", ".join(parts)
 
 
 def alternatives(found: "tuple[Alternative, ...]") -> RenderableType:

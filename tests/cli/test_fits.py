@@ -1,6 +1,7 @@
 """Models that a board cannot hold are refused before anything is compiled, with what takes how
 much."""
 
+import json
 import re
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from torch import nn
 import mcugen as package
 from mcugen import pipeline
 from mcugen.target.cores import core_named
-from tests.cli.conftest import BOARD, MODELS, Refused, tree
+from tests.cli.conftest import BOARD, MODELS, Command, Refused, tree
 from tests.frontend.lowering import Quantize, conv, linear, pixels
 
 AVAILABLE = "stm32f446 leaves 126,976 B"
@@ -59,13 +60,40 @@ def test_too_much_ram(refused: Refused, large: Path, monkeypatch: pytest.MonkeyP
     words = refused("generate", large, "-o", "out", "--board", BOARD, words=[AVAILABLE])
     rows = [line.split(maxsplit=2) for line in words.splitlines()]
     assert words.startswith("error: the model needs ")
-    at = "  at  two.layer, the layer with the peak: conv2d + requantize, 56×56×32 → 56×56×16"
+    at = "  at  one.layer, the layer with the peak: conv2d + requantize, 112×112×16 → 56×56×32"
     assert at in words
-    assert ["got", "200,704", "B  kept for later, from first.layer"] in rows
-    assert ["100,352", "B", "input, from one.layer"] in rows
-    assert ["50,176", "B", "output"] in rows
+    assert ["got", "200,704", "B  input, from first.layer"] in rows
+    assert ["50,176", "B", "kept for later, from pool"] in rows
+    assert ["100,352", "B", "output"] in rows
+    assert ["-100,320", "B", "output over an input that it replaces"] in rows
     assert "want  126,976 B: RAM of 131,072 B less 4,096 B for stack and firmware" in words
     assert "help: " in words
+
+
+def test_a_limit_that_no_plan_keeps(refused: Refused) -> None:
+    model = MODELS / "lenet_planes2.pt2"
+    least = pipeline.emitted(
+        pipeline.load(model), core_named("cortex-m4"), None, None, False, pipeline.wishes("ram")
+    ).manifest.ram.arena
+    words = refused("generate", model, "-o", "out", "--ram-limit", least - 4, words=[])
+    assert (
+        f"no plan keeps to {least - 4:,} B of RAM: the least takes {least:,} B, 4 B more" in words
+    )
+    assert f"want  --ram-limit {least}" in words
+
+
+def test_less_ram_at_a_stated_price(mcugen: Command, tmp_path: Path) -> None:
+    model = MODELS / "lenet_planes2.pt2"
+    told = {}
+    for aim in ("speed", "ram"):
+        answer = mcugen("generate", model, "-o", tmp_path / aim, "--optimize", aim, "--json")
+        assert answer.code == 0, answer.err
+        told[aim] = json.loads(answer.out)["ram"]
+    assert (told["speed"]["saved"], told["speed"]["added_cycles"]) == (0, 0)
+    assert told["ram"]["saved"] == told["speed"]["arena"] - told["ram"]["arena"] > 0
+    shown = mcugen("generate", model, "-o", tmp_path / "shown", "--optimize", "ram").out
+    price = f"{told['ram']['saved']:,} less for {told['ram']['added_cycles']:,} cycles more"
+    assert price in shown
 
 
 def test_too_much_flash(refused: Refused, heavy: Path) -> None:
@@ -102,5 +130,5 @@ def test_the_peak_accounts_for_the_lower_bound(path: Path) -> None:
     assert ram.peak_layer in {layer.name for layer in manifest.layers}
     listed = sum(-(-item.bytes // 4) * 4 for item in ram.peak)
     output = sum(item.bytes for item in ram.peak if item.role == "output")
-    assert listed - output <= ram.lower_bound <= listed
+    assert listed - output <= ram.peak_bytes <= listed
     assert [item.role for item in ram.peak].count("output") == 1

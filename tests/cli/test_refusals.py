@@ -22,6 +22,8 @@ USAGE: dict[str, tuple[tuple[object, ...], list[str]]] = {
     "no model": (("generate",), ["missing argument 'MODEL'", "help: mcugen generate --help"]),
     "no output": (("generate", MODEL), ["missing option '-o'"]),
     "unknown option": ((*GENERATE, "--nix"), ["no such option: --nix"]),
+    "unknown aim": ((*GENERATE, "--optimize", "nix"), ["--optimize nix", "speed or size or ram"]),
+    "no ram": ((*GENERATE, "--ram-limit", "0"), ["--ram-limit 0", "at least 1 byte"]),
     "no number": (("check", MODEL, "--data", "digits", "--limit", "x"), ["'--limit'", "integer"]),
     "unknown board": ((*GENERATE, "--board", "nix"), ["unknown board 'nix'", BOARD]),
     "unknown core": ((*GENERATE, "--core", "nix"), ["unknown core 'nix'", "cortex-m0plus"]),

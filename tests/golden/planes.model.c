@@ -65,8 +65,8 @@ static inline uint32_t planes_popcount(uint32_t bits)
  * threshold
  * threshold, 3x3x2 i4 -> 3x3x2 planes<1>
  * kernel convert
- * in at arena+24 (18 B)
- * out at arena+4 (36 B); the output runs over the input, which is read before it is written
+ * in at arena+0 (18 B)
+ * out at arena+140 (36 B)
  */
 /* threshold: [channel][threshold] */
 static const int8_t planes_threshold_thresholds[2] MODEL_WEIGHTS_SECTION = {
@@ -87,7 +87,7 @@ static inline uint32_t planes_threshold_epilogue(int32_t acc, uint32_t channel)
     return (uint32_t)(passed);
 }
 
-PLANES_LAYER_FUNCTION void planes_threshold(const int8_t *in, uint32_t *out)
+PLANES_LAYER_FUNCTION void planes_threshold(const int8_t *restrict in, uint32_t *restrict out)
 {
     for (uint32_t pixel = 0u; pixel < 9u; pixel++) {
         uint32_t bits = 0u;
@@ -105,8 +105,8 @@ PLANES_LAYER_FUNCTION void planes_threshold(const int8_t *in, uint32_t *out)
  * conv
  * conv2d + threshold, 3x3x2 planes<1> -> 2x2x3 planes<1>
  * 96 MACs, kernel conv2d_levels
- * in at arena+4 (36 B)
- * out at arena+0 (16 B); the output runs over the input, which is read before it is written
+ * in at arena+140 (36 B)
+ * out at arena+136 (16 B); the output runs over the input, which is read before it is written
  */
 /* conv: [block of outputs][start, then pairs of inputs][4 outputs]: pairs of int16 */
 static const uint32_t planes_conv_weights[68] MODEL_WEIGHTS_SECTION = {
@@ -432,8 +432,8 @@ PLANES_LAYER_FUNCTION void planes_conv(const uint32_t *in, uint32_t *out, uint32
  * fc
  * linear, 2x2x3 planes<1> -> 4 i32
  * 48 MACs, kernel linear_planes
- * in at arena+0 (16 B)
- * out at arena+16 (16 B)
+ * in at arena+136 (16 B)
+ * out at arena+0 (16 B)
  */
 /* fc: [output][plane][pixel][word] */
 static const uint32_t planes_fc_weights[16] MODEL_WEIGHTS_SECTION = {
@@ -474,10 +474,10 @@ PLANES_LAYER_FUNCTION void planes_fc(const uint32_t *restrict in, int32_t *restr
  * argmax
  * argmax, 4 i32 -> 1 i32
  * kernel argmax
- * in at arena+16 (16 B)
- * out at arena+0 (4 B)
+ * in at arena+0 (16 B)
+ * out at arena+0 (4 B); the output runs over the input, which is read before it is written
  */
-PLANES_LAYER_FUNCTION void planes_argmax(const int32_t *restrict in, int32_t *restrict out)
+PLANES_LAYER_FUNCTION void planes_argmax(const int32_t *in, int32_t *out)
 {
     int32_t best = in[0];
     int32_t index = 0;
@@ -506,7 +506,7 @@ planes_status planes_reset(planes_t *net)
 
 int8_t *planes_input(planes_t *net)
 {
-    return (net == NULL) ? NULL : ((int8_t *)(net->arena.bytes + 24));
+    return (net == NULL) ? NULL : ((int8_t *)(net->arena.bytes + 0));
 }
 
 const int32_t *planes_output(const planes_t *net)
@@ -520,13 +520,13 @@ planes_status planes_run(planes_t *net)
         return PLANES_ERROR_NULL;
     }
     PLANES_LAYER(0u);
-    planes_threshold((const int8_t *)(net->arena.bytes + 24), net->arena.words + 1); /* 3x3x2 i4 -> 3x3x2 planes<1>; in +24, out +4 */
+    planes_threshold((const int8_t *)(net->arena.bytes + 0), net->arena.words + 35); /* 3x3x2 i4 -> 3x3x2 planes<1>; in +0, out +140 */
     PLANES_LAYER(1u);
-    planes_conv(net->arena.words + 1, net->arena.words + 0, net->arena.words + 10); /* 3x3x2 planes<1> -> 2x2x3 planes<1>; in +4, out +0 */
+    planes_conv(net->arena.words + 35, net->arena.words + 34, net->arena.words + 0); /* 3x3x2 planes<1> -> 2x2x3 planes<1>; in +140, out +136 */
     PLANES_LAYER(2u);
-    planes_fc(net->arena.words + 0, (int32_t *)(net->arena.words + 4)); /* 2x2x3 planes<1> -> 4 i32; in +0, out +16 */
+    planes_fc(net->arena.words + 34, (int32_t *)(net->arena.words + 0)); /* 2x2x3 planes<1> -> 4 i32; in +136, out +0 */
     PLANES_LAYER(3u);
-    planes_argmax((const int32_t *)(net->arena.words + 4), (int32_t *)(net->arena.words + 0)); /* 4 i32 -> 1 i32; in +16, out +0 */
+    planes_argmax((const int32_t *)(net->arena.words + 0), (int32_t *)(net->arena.words + 0)); /* 4 i32 -> 1 i32; in +0, out +0 */
     PLANES_LAYER(PLANES_LAYER_COUNT);
     return PLANES_OK;
 }

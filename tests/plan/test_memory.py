@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcugen.plan.memory import Buffer, Overlap, plan_arena
+from mcugen.plan.buffers import Buffer, Overlap
+from mcugen.plan.memory import plan_arena
 
 
 @st.composite
