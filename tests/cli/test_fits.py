@@ -71,7 +71,7 @@ def test_too_much_ram(refused: Refused, large: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_limit_that_no_plan_keeps(refused: Refused) -> None:
-    model = MODELS / "lenet_planes2.pt2"
+    model = MODELS / "lenet_binary.pt2"
     least = pipeline.emitted(
         pipeline.load(model), core_named("cortex-m4"), None, None, False, pipeline.wishes("ram")
     ).manifest.ram.arena
@@ -83,7 +83,7 @@ def test_a_limit_that_no_plan_keeps(refused: Refused) -> None:
 
 
 def test_less_ram_at_a_stated_price(mcugen: Command, tmp_path: Path) -> None:
-    model = MODELS / "lenet_planes2.pt2"
+    model = MODELS / "lenet_binary.pt2"
     told = {}
     for aim in ("speed", "ram"):
         answer = mcugen("generate", model, "-o", tmp_path / aim, "--optimize", aim, "--json")
