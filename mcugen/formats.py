@@ -37,8 +37,21 @@ def _torch(graph: Any, program: Program) -> "Original":
     return TorchModel(graph, program)
 
 
+def _read_onnx(path: Path) -> tuple[Any, Program]:
+    from mcugen.frontend.onnx import load
+
+    return load(path)
+
+
+def _onnxruntime(model: Any, program: Program) -> "Original":
+    from mcugen.run.onnx_model import OnnxRuntimeModel
+
+    return OnnxRuntimeModel(model, program)
+
+
 FORMATS = {
     ".pt2": Format(_read_pt2, _torch),
+    ".onnx": Format(_read_onnx, _onnxruntime),
 }
 
 

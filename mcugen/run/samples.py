@@ -92,14 +92,19 @@ def captured_nodes(graph: ExportedGraph, program: Program) -> dict[str, str]:
     return found
 
 
+def memory_order(value: Value, tensor: np.ndarray) -> np.ndarray:
+    """The framework's tensor [N, ...] in the order that `value` has in the program's memory."""
+    memory = value.type.shape
+    if tensor.ndim != 4 and len(memory) == 4:  # flattened there, still an image in memory
+        tensor = tensor.reshape(len(tensor), memory[3], *memory[1:3])
+    return tensor.transpose(0, 2, 3, 1) if tensor.ndim == 4 else tensor
+
+
 def torch_levels(value: Value, real: np.ndarray) -> np.ndarray:
     """PyTorch's tensor [N, ...] as levels of `value`, in memory order (see `program_levels`)."""
-    meaning, memory = value.meaning, value.type.shape
+    meaning = value.meaning
     assert meaning is not None
-    if real.ndim != 4 and len(memory) == 4:  # flattened in PyTorch, still an image in memory
-        real = real.reshape(len(real), memory[3], *memory[1:3])
-    if real.ndim == 4:
-        real = real.transpose(0, 2, 3, 1)
+    real = memory_order(value, real)
     q = (real - np.array(meaning.offset)) / np.array(meaning.scale) + meaning.zero
     return _ranked(value, q) if _planes(value) else np.rint(q).astype(np.int64)
 

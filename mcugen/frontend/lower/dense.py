@@ -8,7 +8,7 @@ import numpy as np
 from mcugen.errors import fail
 from mcugen.frontend.graph import GraphNode
 from mcugen.frontend.lower.bases import MOST_WEIGHT, BasisConstant
-from mcugen.frontend.lower.operands import finite, gridded, integer, integers, pair, weights
+from mcugen.frontend.lower.operands import finite, gridded, integer, pair, sides, weights
 from mcugen.frontend.lower.state import Context, GridConstant, Real, Tensor
 from mcugen.ir import ops
 from mcugen.ir.program import Meaning
@@ -120,8 +120,7 @@ def _padding(
         spans = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
         top, left = spans[0] // 2, spans[1] // 2
         return (top, spans[0] - top, left, spans[1] - left)
-    values = integers(node, "padding", (0, 0))
-    return (values[0], values[0], values[-1], values[-1])
+    return sides(node, "padding")
 
 
 def _accumulators(

@@ -185,6 +185,17 @@ def integers(node: GraphNode, name: str, default: tuple[int, ...] = ()) -> tuple
     raise fail("lower", f"{node.target}: {name} is {value!r}", want="integers")
 
 
+def sides(node: GraphNode, name: str) -> tuple[int, int, int, int]:
+    """Padding at top, bottom, left and right: ATen gives one amount for two sides, ONNX all four.
+
+    Absent, it is 0.
+    """
+    if len(values := integers(node, name, (0, 0))) == 4:
+        return (values[0], values[1], values[2], values[3])
+    vertical, horizontal = pair(node, name, (0, 0))
+    return (vertical, vertical, horizontal, horizontal)
+
+
 def pair(node: GraphNode, name: str, default: tuple[int, int]) -> tuple[int, int]:
     values = integers(node, name, default) or default
     if len(values) > 2:

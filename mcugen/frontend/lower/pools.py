@@ -8,7 +8,7 @@ from mcugen.errors import fail
 from mcugen.frontend.graph import GraphNode
 from mcugen.frontend.lower.functions import Affine, merged_affine
 from mcugen.frontend.lower.layout import memory_shape, reshaped, structural
-from mcugen.frontend.lower.operands import flag, integers, pair, real, tensor
+from mcugen.frontend.lower.operands import flag, integers, pair, real, sides, tensor
 from mcugen.frontend.lower.place import materialize
 from mcugen.frontend.lower.state import Context, Joined, Real, Tensor, unquantized
 from mcugen.ir import ops
@@ -32,7 +32,7 @@ def _max_pool(ctx: Context, node: GraphNode, x: Real) -> Real:
     stride = pair(node, "stride", window)
     dilation = pair(node, "dilation", (1, 1))
     shape = (*x.shape[:2], *ctx.graph.metas[node.outputs[0]].shape[2:])
-    padding = _end_padding(x, shape, window, stride, dilation, pair(node, "padding", (0, 0)))
+    padding = _end_padding(x, shape, window, stride, dilation, sides(node, "padding"))
     op = ops.MaxPool("", window=window, stride=stride, padding=padding, dilation=dilation)
     return structural(ctx, x, op, shape, memory_shape(shape), node)
 
@@ -43,7 +43,7 @@ def _end_padding(
     window: tuple[int, int],
     stride: tuple[int, int],
     dilation: tuple[int, int],
-    before: tuple[int, int],
+    given: _Padding,
 ) -> _Padding:
     """Padding that yields exactly `shape`: ceil_mode lets the last window hang over the end."""
     if not x.is_image:
@@ -51,10 +51,10 @@ def _end_padding(
     after = [
         max(0, (out - 1) * s + d * (k - 1) + 1 - size - b)
         for size, out, k, s, d, b in zip(
-            x.shape[2:], shape[2:], window, stride, dilation, before, strict=True
+            x.shape[2:], shape[2:], window, stride, dilation, given[::2], strict=True
         )
     ]
-    return (before[0], after[0], before[1], after[1])
+    return (given[0], after[0], given[2], after[1])
 
 
 def adaptive_max_pool2d(ctx: Context, node: GraphNode) -> Tensor:
@@ -70,15 +70,15 @@ def avg_pool2d(ctx: Context, node: GraphNode) -> Tensor:
     """aten.avg_pool2d: a sum of integers; the division goes into the scale."""
     window = pair(node, "kernel_size", (1, 1))
     stride = pair(node, "stride", window)
-    before = pair(node, "padding", (0, 0))
+    given = sides(node, "padding")
     x = real(ctx, node, "self")
     shape = ctx.graph.metas[node.outputs[0]].shape
-    padding = _end_padding(x, shape, window, stride, (1, 1), before)
-    if any(padding) and (padding[1] > before[0] or padding[3] > before[1]):
+    padding = _end_padding(x, shape, window, stride, (1, 1), given)
+    if padding[1] > given[1] or padding[3] > given[3]:
         raise fail(
             "lower", "avg_pool2d with ceil_mode over the image's end", want="ceil_mode=False"
         )
-    if any(before) and not flag(node, "count_include_pad", True):
+    if any(padding) and not flag(node, "count_include_pad", True):
         raise fail("lower", "avg_pool2d with count_include_pad=False and padding", want="padding 0")
     divisor = node.arguments.get("divisor_override") or window[0] * window[1]
     if not isinstance(divisor, int) or divisor < 1:

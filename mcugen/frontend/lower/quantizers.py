@@ -86,6 +86,9 @@ def dequantize_decomposed(ctx: Context, node: GraphNode) -> Tensor:
     zeros = "zero_points" if "zero_points" in node.arguments else "zero_point"
     scale, zero = _scale_and_zero(ctx, node, scales, zeros)
     found = tensor(ctx, node, "input")
+    if isinstance(found, RawInput):  # the model takes levels
+        bounds = integer(node, "quant_min", 0), integer(node, "quant_max", 255)
+        return _program_input(ctx, node, found, uniform_grid(scale, zero, bounds))
     if isinstance(found, Constant):
         levels = found.data.astype(np.int64)
         return _stored(levels, scale, zero, integer(node, "axis", -1), found.name)

@@ -1,0 +1,84 @@
+"""Networks exported from PyTorch and quantized by ONNX Runtime's own tool."""
+
+import logging
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from torch import Tensor, nn
+
+IMAGE = (1, 12, 12)
+
+
+class Residual(nn.Module):
+    """Every kind of layer that small image networks have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU())
+        self.depthwise = nn.Conv2d(8, 8, 3, stride=2, padding=1, groups=8)
+        self.pointwise = nn.Conv2d(8, 12, 1)
+        self.inner = nn.Conv2d(12, 12, 3, padding=2, dilation=2)
+        self.last = nn.Linear(16, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = nn.functional.max_pool2d(self.first(x), 2)
+        x = nn.functional.leaky_relu(self.depthwise(x), 0.1)
+        x = nn.functional.relu6(self.pointwise(x))
+        y = torch.sigmoid(self.inner(x))
+        x = torch.cat([x + y, x * y], 1)[:, 4:20]
+        x = nn.functional.avg_pool2d(x, 2, stride=1, padding=1)
+        return self.last(nn.functional.adaptive_avg_pool2d(x, 1).flatten(1))
+
+
+class _Images(CalibrationDataReader):
+    def __init__(self, name: str, images: np.ndarray) -> None:
+        self._batches = iter({name: image[None]} for image in images)
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        return next(self._batches, None)
+
+
+def export(module: nn.Module, shape: tuple[int, ...], path: Path) -> Path:
+    """`module` as a float model with the input `image`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter that needs no further packages is old
+        torch.onnx.export(
+            module.eval(),
+            (torch.zeros(1, *shape),),
+            str(path),
+            dynamo=False,
+            input_names=["image"],
+            output_names=["scores"],
+        )
+    return path
+
+
+def quantize(
+    source: Path,
+    path: Path,
+    images: np.ndarray,
+    form: QuantFormat,
+    activation: QuantType = QuantType.QUInt8,
+    weight: QuantType = QuantType.QInt8,
+    per_channel: bool = False,
+    **more: object,
+) -> Path:
+    """A float model quantized on `images` [N, ...]."""
+    logging.disable(logging.WARNING)
+    try:
+        quantize_static(
+            str(source),
+            str(path),
+            _Images("image", images.astype(np.float32)),
+            quant_format=form,
+            activation_type=activation,
+            weight_type=weight,
+            per_channel=per_channel,
+            extra_options=more,
+        )
+    finally:
+        logging.disable(logging.NOTSET)
+    return path
