@@ -1,6 +1,6 @@
 """The integer program: types, ops, text form, verifier, interpreter. Integers only."""
 
-from mcugen.ir.program import Const, Meaning, Node, Program, Source, Value, constant
+from mcugen.ir.program import Const, Meaning, Node, Program, Source, State, Value, constant
 from mcugen.ir.types import BINARY, Int, Planes, TensorType
 from mcugen.ir.verify import verify
 
@@ -13,6 +13,7 @@ __all__ = [
     "Planes",
     "Program",
     "Source",
+    "State",
     "TensorType",
     "Value",
     "constant",

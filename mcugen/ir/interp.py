@@ -5,7 +5,7 @@ int8 codes −1/+1 of shape [K, N, ...]. Products of integers go through float64
 which are exact: the verifier bounds every partial sum by 2^31.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import singledispatch
 
 import numpy as np
@@ -13,35 +13,74 @@ import numpy as np
 from mcugen.errors import fail
 from mcugen.ir import fixed_point, ops
 from mcugen.ir.ops import Env, Window
-from mcugen.ir.program import Array, Program
+from mcugen.ir.program import Array, Program, Value
 from mcugen.ir.types import Planes, TensorType
 
 Lookup = Callable[[str], np.ndarray]
 
 
-def run(program: Program, x: np.ndarray) -> Array:
+def run(program: Program, x: np.ndarray, steps: int = 1) -> Array:
     """The program's output for samples `x`.
 
     Args:
         program: a verified program with one input.
         x: integers of shape [N, *input shape without the batch]; codes [K, N, ...] for planes.
+        steps: so many samples in a row are one sequence: states begin anew after each of them.
 
     Raises:
         McugenError: `x` has another shape, or values outside the input's interval.
     """
-    return trace(program, x)[program.output]
+    return trace(program, x, steps)[program.output]
 
 
-def trace(program: Program, x: np.ndarray) -> dict[str, Array]:
+def trace(program: Program, x: np.ndarray, steps: int = 1) -> dict[str, Array]:
     """Every value of the program by name, for samples `x` (see `run`)."""
     (source,) = program.inputs
     _check_input(source.type, x)
+    batch = _batch_axis(source)
+    if x.shape[batch] % steps:
+        raise fail("interpreter", f"{x.shape[batch]} samples in sequences of {steps}")
+    sequences = x.shape[batch] // steps
+    states = {
+        state.value.name: np.full((sequences, *state.value.type.shape[1:]), state.initial, np.int64)
+        for state in program.states
+    }
+    traces = []
+    for step in range(steps):
+        now = x[(slice(None),) * batch + (slice(step, None, steps),)]
+        traces.append(_trace_one(program, now, states))
+        for node in program.nodes:
+            if isinstance(node.op, ops.StateWrite):
+                states[node.op.state] = traces[-1][node.result.name]
+    return {
+        value.name: _interleaved([values[value.name] for values in traces], _batch_axis(value))
+        for value in (source, *(node.result for node in program.nodes))
+    }
+
+
+def _trace_one(
+    program: Program, x: np.ndarray, states: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Every value of one run, constants and states included."""
+    (source,) = program.inputs
     values: dict[str, np.ndarray] = {const.name: const.data for const in program.consts}
+    values |= states
     values[source.name] = x.astype(np.int8 if isinstance(source.type.element, Planes) else np.int64)
     for node in program.nodes:
         values[node.result.name] = evaluate(node.op, program.env, values.__getitem__)
-    names = {source.name, *(node.result.name for node in program.nodes)}
-    return {name: value for name, value in values.items() if name in names}
+    return values
+
+
+def _batch_axis(value: Value) -> int:
+    return int(isinstance(value.type.element, Planes))
+
+
+def _interleaved(steps: list[np.ndarray], axis: int) -> np.ndarray:
+    """Arrays of all sequences' first step, second step … as samples in a row."""
+    if len(steps) == 1:
+        return steps[0]
+    stacked = np.stack(steps, axis=axis + 1)
+    return stacked.reshape(*stacked.shape[:axis], -1, *stacked.shape[axis + 2 :])
 
 
 def _check_input(kind: TensorType, x: np.ndarray) -> None:
@@ -277,6 +316,12 @@ def _softmax(op: ops.Softmax, env: Env, get: Lookup) -> np.ndarray:
         fixed_point.doubling_high_multiply(exps, scale), 43 - op.bits - headroom
     )
     return op.lo + np.minimum(shares, (1 << op.bits) - 1)
+
+
+@evaluate.register
+def _state_write(op: ops.StateWrite, env: Env, get: Lookup) -> np.ndarray:
+    del env
+    return get(op.x)
 
 
 @evaluate.register

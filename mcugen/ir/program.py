@@ -1,4 +1,4 @@
-"""The integer program: constants, inputs, nodes in execution order, one output.
+"""The integer program: constants, inputs, states, nodes in execution order, one output.
 
 References are spelled as in the text form: `%name` a value, `@name` a constant.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from mcugen.errors import fail
-from mcugen.ir.ops import Env, Op
+from mcugen.ir.ops import Env, Op, StateWrite
 from mcugen.ir.types import Element, Int, Planes, TensorType
 
 Array = np.ndarray
@@ -49,6 +49,15 @@ class Value:
     type: TensorType
     meaning: Meaning | None = None
     source: Source | None = None
+
+
+@dataclass(frozen=True)
+class State:
+    """A tensor kept from run to run; nodes read it like an input, one `state_write` replaces it."""
+
+    value: Value
+    initial: int
+    """What each element holds before the first run, and after a reset."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,10 +137,12 @@ class Program:
     output: str
     output_function: str | None = None
     """Order-preserving function of the last layer that was left out (softmax, log_softmax)."""
+    states: tuple[State, ...] = ()
     _env: Env = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         types = {value.name: value.type for value in self.inputs}
+        types |= {state.value.name: state.value.type for state in self.states}
         types |= {const.name: const.type for const in self.consts}
         types |= {node.result.name: node.result.type for node in self.nodes}
         data: Mapping[str, Array] = {const.name: const.data for const in self.consts}
@@ -144,10 +155,16 @@ class Program:
 
     @property
     def values(self) -> dict[str, Value]:
-        """Inputs and results by name."""
-        return {
-            value.name: value for value in (*self.inputs, *(node.result for node in self.nodes))
-        }
+        """Inputs, states and results by name."""
+        states = (state.value for state in self.states)
+        results = (node.result for node in self.nodes)
+        return {value.name: value for value in (*self.inputs, *states, *results)}
+
+    @property
+    def wanted(self) -> frozenset[str]:
+        """What a run computes all others for: the output, and what states become."""
+        writes = (n.result.name for n in self.nodes if isinstance(n.op, StateWrite))
+        return frozenset((self.output, *writes))
 
     def users(self) -> dict[str, list[Node]]:
         """The nodes that read each name, in order."""

@@ -4,6 +4,7 @@
       const @conv1.w : i8[8,5,5,1] [-127..127] sha256=9d1b...
       const @conv1.d : i8[1] [1..1] = 1
       %x = input : u8[1,28,28,1] [0..255]  # scale=0.00392 zero=0 offset=0.0
+      %h = state = -3 : i8[1,16] [-128..127]
       %1 = conv2d %x, @conv1.w {stride=1:1, ...} : i32[1,24,24,8] [-4121..3987]  # at=lenet.py:14
       output %1
     }
@@ -22,7 +23,7 @@ import numpy as np
 
 from mcugen.errors import McugenError, fail
 from mcugen.ir.ops import OPS, Op
-from mcugen.ir.program import Array, Const, Meaning, Node, Program, Source, Value, constant
+from mcugen.ir.program import Array, Const, Meaning, Node, Program, Source, State, Value, constant
 from mcugen.ir.types import Planes, parse_type
 
 INLINE_ELEMENTS = 16
@@ -36,6 +37,10 @@ def to_text(program: Program) -> str:
     lines = [f"{head} {{"]
     lines += [f"  {_const(const)}" for const in program.consts]
     lines += [f"  {value.name} = input : {value.type}{_note(value)}" for value in program.inputs]
+    lines += [
+        f"  {s.value.name} = state = {s.initial} : {s.value.type}{_note(s.value)}"
+        for s in program.states
+    ]
     lines += [f"  {_node(node)}" for node in program.nodes]
     function = f"  # {program.output_function}" if program.output_function else ""
     lines += [f"  output {program.output}{function}", "}"]
@@ -102,6 +107,7 @@ _NAME = r"[\w.$-]+"
 _HEAD = re.compile(rf"program @({_NAME})(?: sha256=([0-9a-f]*))? \{{")
 _CONST = re.compile(rf"const @({_NAME}) : (.*?)(?: = ([-\d ]+)| sha256=([0-9a-f]+))")
 _INPUT = re.compile(rf"(%{_NAME}) = input : ([^#]*?)(?:  # (.*))?")
+_STATE = re.compile(rf"(%{_NAME}) = state = (-?\d+) : ([^#]*?)(?:  # (.*))?")
 _NODE = re.compile(rf"(%{_NAME}) = (\w+) ([^{{:]*?)(?: \{{(.*?)\}})? : ([^#]*?)(?:  # (.*))?")
 _OUTPUT = re.compile(rf"output (%{_NAME})(?:  # (\w+))?")
 
@@ -136,6 +142,7 @@ class _Reader:
         self.constants = constants
         self.head: tuple[str, str] | None = None
         self.inputs: list[Value] = []
+        self.states: list[State] = []
         self.consts: list[Const] = []
         self.nodes: list[Node] = []
         self.output: tuple[str, str | None] | None = None
@@ -147,6 +154,9 @@ class _Reader:
             self.consts.append(self._constant(match))
         elif match := _INPUT.fullmatch(line):
             self.inputs.append(_value(match[1], match[2], match[3]))
+        elif match := _STATE.fullmatch(line):
+            value = _value(match[1], match[3], match[4])
+            self.states.append(State(value, int(match[2])))
         elif match := _OUTPUT.fullmatch(line):
             self.output = (match[1], match[2])
         elif match := _NODE.fullmatch(line):
@@ -181,6 +191,7 @@ class _Reader:
             tuple(self.consts),
             tuple(self.nodes),
             *self.output,
+            tuple(self.states),
         )
 
 

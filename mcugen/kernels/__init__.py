@@ -31,6 +31,7 @@ from mcugen.kernels import (
     resize,
     slice,
     softmax,
+    state_write,
     sum_pool,
     transpose,
     transpose_conv2d,
@@ -69,6 +70,7 @@ KERNELS: tuple[Kernel, ...] = (
     concat.KERNEL,
     softmax.KERNEL,
     argmax.KERNEL,
+    state_write.KERNEL,
 )
 
 

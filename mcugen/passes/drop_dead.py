@@ -10,7 +10,7 @@ from mcugen.ir.program import Program
 
 def drop_dead(program: Program) -> Program:
     """The program without nodes and constants that nothing reads."""
-    needed = {program.output}
+    needed = set(program.wanted)
     kept = []
     for node in reversed(program.nodes):
         if node.result.name in needed:

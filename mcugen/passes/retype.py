@@ -9,6 +9,7 @@ from mcugen.ir.program import Node, Program
 def retyped(program: Program) -> Program:
     """`program` with the types that its ops infer, from the input on."""
     types = {value.name: value.type for value in program.inputs}
+    types |= {state.value.name: state.value.type for state in program.states}
     types |= {const.name: const.type for const in program.consts}
     env = Env(types, program.env.constants)
     nodes = []

@@ -12,6 +12,7 @@ from mcugen.ir.ops.epilogues import ArgMax, Lookup, Requantize, Rescale, Thresho
 from mcugen.ir.ops.layout import Concat, Pad, Reshape, Slice, Transpose
 from mcugen.ir.ops.resample import Resize, Spread, TransposeConv2d
 from mcugen.ir.ops.softmax import Softmax
+from mcugen.ir.ops.states import StateWrite
 from mcugen.ir.ops.windows import AveragePool, MaxPool, SumPool, Window, Windowed
 
 _OPS: tuple[type[Op], ...] = (
@@ -35,6 +36,7 @@ _OPS: tuple[type[Op], ...] = (
     Lookup,
     Softmax,
     ArgMax,
+    StateWrite,
 )
 
 OPS: dict[str, type[Op]] = {op.mnemonic: op for op in _OPS}
@@ -61,6 +63,7 @@ __all__ = [
     "Slice",
     "Softmax",
     "Spread",
+    "StateWrite",
     "SumPool",
     "Threshold",
     "Transpose",
