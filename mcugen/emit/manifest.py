@@ -100,6 +100,8 @@ class Ram(_Record):
     #: has a lower peak.
     lower_bound: int
     exact_order: bool = False
+    #: Kept from run to run, behind the arena.
+    state: int = 0
     context: int
     #: Against the plan without the wish for less RAM: bytes saved, cycles added as predicted.
     saved: int = 0

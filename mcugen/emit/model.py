@@ -190,7 +190,8 @@ def _ram(plan: EmitPlan) -> record.Ram:
         saved=plan.saved_bytes,
         added_cycles=plan.added_cycles,
         peak_bytes=plan.peak_bytes,
-        context=plan.arena_bytes,
+        state=plan.state_bytes,
+        context=plan.context_bytes,
         peak_layer=plan.peak_layer,
         peak=tuple(record.Live(**asdict(item)) for item in plan.peak),
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from mcugen.ir.program import Program
+from mcugen.kernels.step import Step
 from mcugen.kernels.storage import storage_of
 from mcugen.plan.buffers import Buffer, Overlap, aligned
 from mcugen.plan.choice import Candidate, Optimize, Wishes, options, taken
@@ -51,7 +52,10 @@ class Arranger:
         self._source = fused.roots[program.inputs[0].name]
         self._output = fused.roots[program.output]
         self._bytes = {self._source: storage_of(program.inputs[0].type).bytes}
-        self._bytes |= {step.output.name: step.output.storage.bytes for step in fused.steps}
+        self._bytes |= {
+            step.output.name: 0 if fused.writes(step) else step.output.storage.bytes
+            for step in fused.steps
+        }
         self._options = options(fused.steps, core, wishes)
 
     def fastest(self) -> Arrangement:
@@ -137,20 +141,31 @@ class Arranger:
 
     def _job(self, candidates: Sequence[Candidate]) -> Job:
         step = candidates[0].step
+        state = self._fused.writes(step)
         return Job(
-            reads=tuple(self._fused.roots[item.name] for item in step.inputs),
+            reads=tuple(root for root, _ in self._read(step)),
             stores=step.output.name,
             options=tuple(
                 Option(
                     scratch=aligned(item.recipe.scratch_bytes),
                     distances=tuple(
                         None if distance is None else aligned(distance)
-                        for distance in item.recipe.overlaps
+                        for distance in (item.recipe.overlaps[i] for _, i in self._read(step))
                     ),
                 )
                 for item in candidates
             ),
+            after=tuple(
+                other.output.name
+                for other in self._fused.steps
+                if state in {self._fused.roots[item.name] for item in other.inputs}
+            ),
         )
+
+    def _read(self, step: Step) -> list[tuple[str, int]]:
+        """What lies in the arena of a step's operands, and which operand it is."""
+        roots = enumerate(self._fused.roots[item.name] for item in step.inputs)
+        return [(root, index) for index, root in roots if root not in self._fused.states]
 
     def _placed(
         self, chosen: Sequence[Candidate], exact_order: bool, exact: bool = False
@@ -164,11 +179,15 @@ class Arranger:
 
         The input is there before the first step, the output after the last.
         """
-        born = {self._source: -1} | {item.step.output.name: i for i, item in enumerate(chosen)}
+        born = {self._source: -1} | {
+            item.step.output.name: index
+            for index, item in enumerate(chosen)
+            if not self._fused.writes(item.step)
+        }
         dies = dict(born)
         for index, item in enumerate(chosen):
-            for operand in item.step.inputs:
-                dies[self._fused.roots[operand.name]] = index
+            for root, _ in self._read(item.step):
+                dies[root] = index
         dies[self._output] = len(chosen)
         buffers = [Buffer(name, self._bytes[name], born[name], dies[name]) for name in born]
         buffers += [
@@ -178,10 +197,9 @@ class Arranger:
         ]
         overlaps: dict[tuple[str, str], int] = {}
         for index, item in enumerate(chosen):
-            for operand, distance in zip(item.step.inputs, item.recipe.overlaps, strict=True):
-                root = self._fused.roots[operand.name]
-                if distance is not None and dies[root] == index:
-                    key = (item.step.output.name, root)
+            for root, position in self._read(item.step):
+                distance, key = item.recipe.overlaps[position], (item.step.output.name, root)
+                if distance is not None and dies[root] == index and key[0] in born:
                     overlaps[key] = max(overlaps.get(key, 0), distance)
         return buffers, [Overlap(*key, distance) for key, distance in overlaps.items()]
 

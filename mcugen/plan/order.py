@@ -33,6 +33,8 @@ class Job:
     reads: tuple[str, ...]
     stores: str
     options: tuple[Option, ...]
+    after: tuple[str, ...] = ()
+    """Values besides that must be stored before."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,9 @@ class Orders:
         self._readers = {
             name: sum(1 << i for i, job in enumerate(jobs) if name in job.reads) for name in rooms
         }
-        self._before = [sum({self._made[name] for name in job.reads}) for job in jobs]
+        self._before = [
+            sum({self._made[name] for name in (*job.reads, *job.after)}) for job in jobs
+        ]
 
     def peak(self, order: Sequence[int]) -> int:
         """Bytes that live at the worst step of `order`."""

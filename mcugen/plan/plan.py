@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from mcugen.ir.program import Program, Value
+from mcugen.kernels.constants import literal
 from mcugen.kernels.straight.printed import Printed, architecture_macro, printed
 from mcugen.plan.arrange import Arrangement, arrange, scratch_of
+from mcugen.plan.buffers import aligned
 from mcugen.plan.choice import DEFAULT, Wishes
 from mcugen.plan.layer import Layer, Location, Places, layer, locate
 from mcugen.plan.memory import Arena
-from mcugen.plan.names import Names, checked_name
+from mcugen.plan.names import Names, checked_name, comment
 from mcugen.plan.steps import Fused, fuse
 from mcugen.target.cores import Core
 
@@ -24,6 +26,17 @@ class Endpoint:
 
     value: Value
     location: Location
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A state: what lies in memory from run to run."""
+
+    name: str
+    """For a comment."""
+    location: Location
+    initial: str
+    """What each element holds after a reset, as C; empty for 0."""
 
 
 _Role = Literal["input", "output", "scratch", "kept"]
@@ -58,7 +71,9 @@ class EmitPlan:
     """Straight-line routines that kernels call."""
     assembly_macro: str
     """Defined by compilers that can take the routines' assembly."""
+    states: tuple[Kept, ...]
     arena_bytes: int
+    """Without the states, which lie behind."""
     lower_bound: int
     """No arrangement of these buffers takes less, in this order of layers."""
     exact_order: bool
@@ -72,6 +87,14 @@ class EmitPlan:
     """The layer that needs the most RAM at once; None for a model without layers."""
     peak: tuple[Live, ...]
     """What is in use while it runs."""
+
+    @property
+    def state_bytes(self) -> int:
+        return sum(aligned(item.location.bytes) for item in self.states)
+
+    @property
+    def context_bytes(self) -> int:
+        return self.arena_bytes + self.state_bytes
 
     @property
     def macs(self) -> int:
@@ -98,7 +121,8 @@ def build_plan(program: Program, core: Core, name: str, wishes: Wishes = DEFAULT
     arranged = arrange(program, fused, core, wishes)
     found, arena = arranged.taken, arranged.taken.arena
     routines = _routines(found, core)
-    layers = _layers(name, Names(item.name for item in routines), fused, found)
+    states = _states(program, arena.bytes)
+    layers = _layers(name, Names(item.name for item in routines), fused, found, states)
     at_peak = 0 <= arena.peak_step < len(layers)
     return EmitPlan(
         program=program,
@@ -111,6 +135,7 @@ def build_plan(program: Program, core: Core, name: str, wishes: Wishes = DEFAULT
         helpers=tuple(sorted({name for item in found.chosen for name in item.recipe.all_helpers})),
         routines=routines,
         assembly_macro=architecture_macro(core),
+        states=states,
         arena_bytes=arena.bytes,
         lower_bound=arena.lower_bound,
         exact_order=found.exact_order,
@@ -122,8 +147,23 @@ def build_plan(program: Program, core: Core, name: str, wishes: Wishes = DEFAULT
     )
 
 
-def _layers(name: str, names: Names, fused: Fused, found: Arrangement) -> tuple[Layer, ...]:
-    offsets = found.arena.offsets
+def _states(program: Program, behind: int) -> tuple[Kept, ...]:
+    """One after the other, from byte `behind` on."""
+    states = []
+    for state in program.states:
+        place = locate(state.value.type, behind)
+        initial = literal(state.initial) if state.initial else ""
+        states.append(Kept(comment(state.value.name[1:]), place, initial))
+        behind += aligned(place.bytes)
+    return tuple(states)
+
+
+def _layers(
+    name: str, names: Names, fused: Fused, found: Arrangement, states: Sequence[Kept]
+) -> tuple[Layer, ...]:
+    kept = tuple((state.location.offset, state.location.bytes) for state in states)
+    offsets = dict(found.arena.offsets)
+    offsets |= {name: at for name, (at, _) in zip(fused.states, kept, strict=True)}
     values = {value: offsets[root] for value, root in fused.roots.items()}
     return tuple(
         layer(
@@ -136,7 +176,8 @@ def _layers(name: str, names: Names, fused: Fused, found: Arrangement) -> tuple[
             places=Places(
                 values=values,
                 scratch=offsets.get(scratch_of(index)),
-                held=tuple(
+                held=kept
+                + tuple(
                     (offsets[buffer.name], buffer.bytes)
                     for buffer in found.buffers
                     if buffer.first < index <= buffer.last

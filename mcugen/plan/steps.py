@@ -3,6 +3,7 @@
 %1 = conv2d %x, @w : i32[...]          one step: conv2d + threshold, which reads %x and
 %2 = threshold %1, @t, @d : u4[...]    stores %2; the accumulators %1 never reach memory
 %3 = reshape %2 : u4[...]              no step: %3 is another name for %2
+%4 = state_write %2, %s : u4[...]      a step that stores to %s, the last of all
 """
 
 from collections.abc import Mapping
@@ -24,18 +25,26 @@ class Fused:
 
     steps: tuple[Step, ...]
     roots: Mapping[str, str]
+    states: tuple[str, ...]
+    """Roots that lie in memory of their own, from run to run."""
+
+    def writes(self, step: Step) -> str | None:
+        """The state that `step` replaces."""
+        root = self.roots[step.output.name]
+        return root if root in self.states else None
 
 
 def fuse(program: Program) -> Fused:
     """The steps of a verified `program`, in its order.
 
     An epilogue joins the op before it where it alone reads that op's result. Reshaped values share
-    the memory of what they were reshaped from.
+    the memory of what they were reshaped from. States are written when nobody reads them any more.
     """
     producers = {node.result.name: node for node in program.nodes}
     users = program.users()
     steps: list[Step] = []
-    roots = {value.name: value.name for value in program.inputs}
+    states = tuple(state.value.name for state in program.states)
+    roots = {name: name for name in (*states, *(value.name for value in program.inputs))}
     fused_into = {
         node.result.name: reader
         for node in program.nodes
@@ -48,13 +57,14 @@ def fuse(program: Program) -> Fused:
         if isinstance(node.op, ops.Reshape):
             roots[name] = roots[node.op.x]
             continue
-        roots[name] = name
+        roots[name] = node.op.state if isinstance(node.op, ops.StateWrite) else name
         if isinstance(node.op, _EPILOGUES):
             main = producers[node.op.x] if node.op.x in fused_into else None
             steps.append(_step(main, node, program.env))
         else:
             steps.append(_step(node, None, program.env))
-    return Fused(tuple(steps), roots)
+    steps.sort(key=lambda step: step.main_is(ops.StateWrite))
+    return Fused(tuple(steps), roots, states)
 
 
 def _fusible(program: Program, node: Node, readers: list[Node]) -> Node | None:
@@ -82,4 +92,5 @@ def _step(main: Node | None, epilogue: Node | None, env: Env) -> Step:
 
 
 def _inputs(op: ops.Op, env: Env) -> tuple[Port, ...]:
-    return tuple(port(ref, env.type(ref)) for ref in op.operands if ref not in env.constants)
+    refs = (op.x,) if isinstance(op, ops.StateWrite) else op.operands
+    return tuple(port(ref, env.type(ref)) for ref in refs if ref not in env.constants)

@@ -77,21 +77,21 @@ class HostModel:
             models.append(model)
         return models
 
-    def run_batch(self, inputs: np.ndarray) -> np.ndarray:
+    def run_batch(self, inputs: np.ndarray, steps: int = 1) -> np.ndarray:
         """The outputs for samples `inputs`, as the interpreter gives them.
 
-        Arrays are those of `mcugen.ir.interp.run`: [N, *NHWC shape without batch]. The loop runs in
-        C without Python's lock.
+        Arrays are those of `mcugen.ir.interp.run`: [N, *NHWC shape without batch], and so are
+        `steps`. The loop runs in C without Python's lock.
 
         Raises:
             McugenError: inputs of another shape or outside their interval, or a layer that writes
                 outside of its output and scratch memory.
         """
-        return decode_output(self.manifest.output, self.output_memory(inputs))
+        return decode_output(self.manifest.output, self.output_memory(inputs, steps))
 
-    def output_memory(self, inputs: np.ndarray) -> np.ndarray:
+    def output_memory(self, inputs: np.ndarray, steps: int = 1) -> np.ndarray:
         """The outputs as they lie in memory, uint8 [N, output.bytes] (see `run_batch`)."""
-        return self._run(inputs, traced=False)[0]
+        return self._run(inputs, steps)[0]
 
     def check_memory(self, inputs: np.ndarray) -> None:
         """Run samples twice, with other bytes each time in all memory that holds nothing.
@@ -109,23 +109,23 @@ class HostModel:
                     at=f"{layer.function}, kernel {layer.kernel}",
                 )
 
-    def layer_memory(self, inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+    def layer_memory(self, inputs: np.ndarray, steps: int = 1) -> tuple[np.ndarray, ...]:
         """What every layer stores, as it lies in memory: uint8 [N, out_bytes] for each."""
-        return self._traced(inputs, _POISON)
+        return self._traced(inputs, _POISON, steps)
 
-    def _traced(self, inputs: np.ndarray, poison: int) -> tuple[np.ndarray, ...]:
-        _, traces = self._run(inputs, traced=True, poison=poison)
+    def _traced(self, inputs: np.ndarray, poison: int, steps: int = 1) -> tuple[np.ndarray, ...]:
+        _, traces = self._run(inputs, steps, traced=True, poison=poison)
         ends = itertools.accumulate(layer.out_bytes for layer in self.manifest.layers)
         places = zip(self.manifest.layers, ends, strict=True)
         return tuple(traces[:, end - layer.out_bytes : end] for layer, end in places)
 
-    def trace(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
+    def trace(self, inputs: np.ndarray, steps: int = 1) -> dict[str, np.ndarray]:
         """What every layer stores, by the program's name of the value (see `run_batch`)."""
-        stored = zip(stored_tensors(self.manifest), self.layer_memory(inputs), strict=True)
+        stored = zip(stored_tensors(self.manifest), self.layer_memory(inputs, steps), strict=True)
         return {name: decode_output(tensor, memory) for (tensor, name), memory in stored}
 
     def _run(
-        self, inputs: np.ndarray, traced: bool, poison: int = _POISON
+        self, inputs: np.ndarray, steps: int, *, traced: bool = False, poison: int = _POISON
     ) -> tuple[np.ndarray, np.ndarray]:
         memory = np.ascontiguousarray(encode_input(self.manifest.input, inputs))
         count = len(memory)
@@ -140,6 +140,7 @@ class HostModel:
             ffi.from_buffer(outputs),
             ffi.from_buffer(traces) if trace_bytes else ffi.NULL,
             count,
+            steps,
             poison,
         )
         _judge(self.manifest, status)
@@ -156,7 +157,7 @@ def run_sanitized(folder: Path, inputs: np.ndarray) -> np.ndarray:
 
 
 def run_several_sanitized(
-    folders: Sequence[Path], inputs: Sequence[np.ndarray]
+    folders: Sequence[Path], inputs: Sequence[np.ndarray], steps: int = 1
 ) -> list[np.ndarray]:
     """As `run_sanitized` for many models, compiled into one program; their names must differ."""
     sources = _sources(folders)
@@ -172,7 +173,7 @@ def run_several_sanitized(
             memory = encode_input(source.manifest.input, samples)
             (work / f"{index}.in").write_bytes(memory.tobytes())
             paths = [str(work / f"{index}.{end}") for end in ("in", "out")]
-            arguments += [str(index), str(len(memory)), *paths]
+            arguments += [str(index), str(len(memory)), str(steps), *paths]
         done = run([str(program), *arguments])
         if done.returncode != 0:
             raise fail(
@@ -262,7 +263,7 @@ def _library(sources: Sequence[Sources], optimize: str) -> _Library:
     for source in sources:
         ffi.cdef(
             f"int {source.manifest.name}_host_batch(const unsigned char *, unsigned char *,"
-            " unsigned char *, uint32_t, unsigned char);"
+            " unsigned char *, uint32_t, uint32_t, unsigned char);"
         )
     return _Library(ffi, ffi.dlopen(str(path)))
 

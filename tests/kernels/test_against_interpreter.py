@@ -19,6 +19,7 @@ from mcugen.run.host import HostModel, run_several_sanitized
 from mcugen.target.cores import core_named
 from tests.op_programs import MAKERS
 from tests.programs import random_inputs, random_program
+from tests.stateful import recurrent
 
 CORE = core_named("cortex-m4")
 SAMPLES = 12
@@ -55,7 +56,8 @@ def test_random_programs_reach_every_kernel_with_every_epilogue() -> None:
     """The generator is only as good as what it reaches; the commit's seeds are among these."""
     reached: Counter[tuple[str, str]] = Counter()
     programs = [random_program(seed) for seed in range(700)]
-    for program in [*programs, *(make(seed) for make in MAKERS for seed in range(20))]:
+    programs += [make(seed) for make in (*MAKERS, recurrent) for seed in range(20)]
+    for program in programs:
         for step in fuse(program).steps:
             epilogue = step.epilogue.op.mnemonic if step.epilogue else "none"
             planes = " to planes" if not step.output.is_integer else ""
