@@ -1,4 +1,4 @@
-/* classes.c: softmax of the model's outputs in integers. See classes.h. */
+/* classes.c: the model's outputs as probabilities: a softmax in integers. See classes.h. */
 #include "classes.h"
 
 #include "model_names.h"
@@ -66,7 +66,6 @@ static uint32_t gap_to(int32_t best, uint32_t output)
     return (uint32_t)best - (uint32_t)score(output);
 }
 
-
 bool classes_are_there(void)
 {
     const uint32_t element_bytes = sizeof(MODEL(output)(session_model())[0]);
@@ -93,7 +92,25 @@ class_scale classes_scale(void)
     return scale;
 }
 
+/* An output from -128 on in steps of 1/256 is a softmax's, as TFLite's specification of quantized
+ * operators has it: its levels are the probabilities already. */
+#if MODEL_CONSTANT(OUTPUT_ZERO_POINT) == -128
+#define LEVELS_PER_ONE \
+    ((MODEL_CONSTANT(OUTPUT_SCALE_NUMERATOR) == 1) << MODEL_CONSTANT(OUTPUT_SCALE_SHIFT))
+#else
+#define LEVELS_PER_ONE 0
+#endif
+
+#if LEVELS_PER_ONE == 256
+uint32_t class_thousandths(class_scale scale, uint32_t output)
+{
+    (void)scale;
+    const uint32_t level = (uint32_t)score(output) + 128u;
+    return (1000u * level + 128u) / 256u;
+}
+#else
 uint32_t class_thousandths(class_scale scale, uint32_t output)
 {
     return (1000u * likelihood(gap_to(scale.best, output)) + scale.sum / 2u) / scale.sum;
 }
+#endif

@@ -1,7 +1,8 @@
 /* classes.h: the outputs of a classifier as probabilities, for those who compare them so.
  *
  * The probability of output i is exp(score i) / sum of all exp(score), its score being the output
- * times the output's scale; thousandths are off by one at most.
+ * times the output's scale; thousandths are off by one at most. Where the model ends in a softmax,
+ * its outputs are the probabilities.
  */
 #ifndef CLASSES_H
 #define CLASSES_H

@@ -16,8 +16,10 @@ MODEL_H = """
 #include <stdint.h>
 #define TINY_INPUT_BYTES 16u
 #define TINY_INPUT_COUNT 16u
+#define TINY_INPUT_ZERO_POINT (0)
 #define TINY_OUTPUT_BYTES 16u
 #define TINY_OUTPUT_COUNT 4u
+#define TINY_OUTPUT_ZERO_POINT (0)
 #define TINY_OUTPUT_SCALE_NUMERATOR 1
 #define TINY_OUTPUT_SCALE_SHIFT (10)
 #define TINY_ARENA_BYTES @ARENA@u
@@ -170,15 +172,15 @@ def write_tiny_model(
     edits: Mapping[str, str] | None = None,
     core: str = "cortex-m4",
 ) -> Manifest:
-    """Write model.h, model.c with `edits` (old: new) applied, and the manifest into `folder`."""
+    """Write model.h and model.c with `edits` (old: new) applied, and the manifest into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     header, source = folder / "model.h", folder / "model.c"
-    header.write_text(MODEL_H.replace("@ARENA@", str(arena)))
-    text = MODEL_C
+    texts = {header: MODEL_H.replace("@ARENA@", str(arena)), source: MODEL_C}
     for old, new in (edits or {}).items():
-        assert old in text
-        text = text.replace(old, new)
-    source.write_text(text)
+        assert any(old in text for text in texts.values())
+        texts = {path: text.replace(old, new) for path, text in texts.items()}
+    for path, text in texts.items():
+        path.write_text(text)
     manifest = Manifest(
         generator="hand",
         name="tiny",

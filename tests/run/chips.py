@@ -110,7 +110,7 @@ class Chip:
         self._sent = bytearray()
         self._modules = libraries()
         self._engine = self._open()
-        self._ticks = 0
+        self.ticks = 0
         self.cleaned: set[int] = set()
         self._power_on()
 
@@ -192,8 +192,8 @@ class Chip:
 
     def _counter(self, address: int) -> int:
         """Time goes on with every look at it."""
-        self._ticks += 64
-        return self._ticks if address == _CYCCNT else -self._ticks & 0xFF_FFFF
+        self.ticks += 64
+        return self.ticks if address == _CYCCNT else -self.ticks & 0xFF_FFFF
 
     def _on_write(self, _: Any, offset: int, __: int, value: int, block: int) -> None:
         address = block + offset

@@ -4,6 +4,7 @@ import os
 import random
 import select
 import threading
+import tty
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -95,6 +96,19 @@ class PythonBoard:
         elif message is protocol.READ_STACK:
             reply |= {"used": 100, "size": 2048}
         return message.reply.pack(reply, reply_tail)
+
+
+@contextmanager
+def terminal() -> Iterator[tuple[int, str]]:
+    """A terminal: the descriptor of one end, and the path of the other."""
+    ours, theirs = os.openpty()
+    tty.setraw(theirs)
+    path = os.ttyname(theirs)
+    os.close(theirs)
+    try:
+        yield ours, path
+    finally:
+        os.close(ours)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from mcugen.run.target import run_on
 from mcugen.target.boards import Board, load_board
 from tests.build.tiny_model import expected_outputs, random_inputs
 from tests.run.conftest import Tiny
-from tests.run.lines import PythonBoard, served
+from tests.run.lines import PythonBoard, served, terminal
 
 _TIMING = Timing(reply_s=0.2, attempts=10, run_s=5)
 #: For an emulator on a machine that has other things to do.
@@ -138,18 +138,6 @@ def test_cable_pulled_in_a_frame(tiny: Tiny, message: protocol.Message, within: 
     np.testing.assert_array_equal(outputs, expected_outputs(inputs))
 
 
-@contextmanager
-def _terminal() -> Iterator[tuple[int, str]]:
-    ours, theirs = os.openpty()
-    tty.setraw(theirs)
-    path = os.ttyname(theirs)
-    os.close(theirs)
-    try:
-        yield ours, path
-    finally:
-        os.close(ours)
-
-
 def test_unplugged_in_the_middle(board: Board) -> None:
     """The port vanishes while inputs are written; plugged in again, it serves the next run."""
     ours, theirs = os.openpty()
@@ -167,7 +155,7 @@ def test_unplugged_in_the_middle(board: Board) -> None:
         assert time.monotonic() - started < _IN_TIME_S
         assert "is it plugged in" in str(caught.value)
     with (
-        _terminal() as (plugged_in, path),
+        terminal() as (plugged_in, path),
         served(plugged_in, python_board),
         open_board(board, path, _TIMING) as device,
     ):
@@ -178,7 +166,7 @@ def test_silent_in_the_middle(board: Board) -> None:
     """The cable's other end came off: the port is there, nobody answers."""
     python_board = PythonBoard()
     with (
-        _terminal() as (ours, path),
+        terminal() as (ours, path),
         served(ours, python_board),
         open_board(board, path, _TIMING) as device,
     ):
@@ -195,7 +183,7 @@ def test_silent_in_the_middle(board: Board) -> None:
 
 def test_a_second_program_comes_in_the_middle(board: Board) -> None:
     """One that asks first is sent away, and neither disturbs the run nor has to wait for long."""
-    with _terminal() as (ours, path), served(ours, PythonBoard()):
+    with terminal() as (ours, path), served(ours, PythonBoard()):
         with open_board(board, path, _TIMING) as device:
             assert device.run(_SAMPLE).output == _SAMPLE[::-1]
             started = time.monotonic()
@@ -234,7 +222,7 @@ def _thief(path: str) -> Iterator[None]:
 def test_a_second_program_steals_bytes(board: Board) -> None:
     """Retries make up for what it takes; the bytes are right all the same."""
     with (
-        _terminal() as (ours, path),
+        terminal() as (ours, path),
         served(ours, PythonBoard()),
         open_board(board, path, _TIMING) as device,
         _thief(path),

@@ -219,5 +219,5 @@ def test_commands_within_a_frame_are_no_text(tiny: Tiny) -> None:
 
 def test_the_image_says_that_it_is_up(tiny: Tiny) -> None:
     with open_qemu(tiny.board, tiny.elf) as device:
-        device.reset()
+        device.line.send(protocol.encode_frame(protocol.RESET.code, 0x7777, b""))
         assert Runner(device.line).read_until_ready() == ["m-init-done", _READY]

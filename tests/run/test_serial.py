@@ -3,8 +3,6 @@
 import os
 import socket
 import tty
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
@@ -12,7 +10,7 @@ from mcugen.errors import McugenError
 from mcugen.run import serial as serial_module
 from mcugen.run.serial import FoundPort, choose_port, open_board
 from mcugen.target.boards import Board, load_board
-from tests.run.lines import FAST, PythonBoard, served
+from tests.run.lines import FAST, PythonBoard, served, terminal
 
 
 @pytest.fixture(scope="module")
@@ -20,21 +18,10 @@ def board() -> Board:
     return load_board("stm32f446")
 
 
-@contextmanager
-def _terminal() -> Iterator[tuple[int, str]]:
-    ours, theirs = os.openpty()
-    tty.setraw(theirs)
-    try:
-        yield ours, os.ttyname(theirs)
-    finally:
-        os.close(ours)
-        os.close(theirs)
-
-
 def test_through_a_terminal(board: Board) -> None:
     data = bytes(range(256)) + bytes(344)
     with (
-        _terminal() as (ours, path),
+        terminal() as (ours, path),
         served(ours, PythonBoard()),
         open_board(board, path) as device,
     ):
@@ -52,7 +39,7 @@ def test_through_a_socket(board: Board) -> None:
 
 def test_a_second_program_is_kept_out(board: Board) -> None:
     with (
-        _terminal() as (_, path),
+        terminal() as (_, path),
         open_board(board, path),
         pytest.raises(McugenError, match=r"cannot open serial port[^$]*another program holds it"),
         open_board(board, path),
