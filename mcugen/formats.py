@@ -49,9 +49,22 @@ def _onnxruntime(model: Any, program: Program) -> "Original":
     return OnnxRuntimeModel(model, program)
 
 
+def _read_tflite(path: Path) -> tuple[Any, Program]:
+    from mcugen.frontend.tflite import load
+
+    return load(path)
+
+
+def _litert(graph: Any, program: Program) -> "Original":
+    from mcugen.run.litert import LiteRtModel
+
+    return LiteRtModel(graph, program)
+
+
 FORMATS = {
     ".pt2": Format(_read_pt2, _torch),
     ".onnx": Format(_read_onnx, _onnxruntime),
+    ".tflite": Format(_read_tflite, _litert),
 }
 
 

@@ -1,0 +1,29 @@
+"""One file for each kind of operator; `HANDLERS` is the table from its name to what lowers it.
+
+A handler appends to the program and calls `Context.finish` for each result. What it cannot lower it
+refuses with McugenError; the operator's name and number are added to that.
+"""
+
+from collections.abc import Callable
+
+from mcugen.frontend.tflite.context import Context
+from mcugen.frontend.tflite.graph import Operator
+from mcugen.frontend.tflite.handlers import convolution, elementwise, layout, pools
+
+Handler = Callable[[Context, Operator], None]
+
+#: The one table from operator to handler; `mcugen ops` prints it.
+HANDLERS: dict[str, Handler] = {
+    "CONV_2D": convolution.conv2d,
+    "DEPTHWISE_CONV_2D": convolution.depthwise,
+    "FULLY_CONNECTED": convolution.fully_connected,
+    "ADD": elementwise.add,
+    "AVERAGE_POOL_2D": pools.average,
+    "MAX_POOL_2D": pools.maximum,
+    "MEAN": pools.mean,
+    "PAD": layout.pad,
+    "PADV2": layout.pad,
+    "RESHAPE": layout.reshape,
+    "SQUEEZE": layout.reshape,
+    "EXPAND_DIMS": layout.reshape,
+}

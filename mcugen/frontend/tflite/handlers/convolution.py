@@ -1,0 +1,111 @@
+"""CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED."""
+
+import numpy as np
+
+from mcugen.errors import fail
+from mcugen.frontend.tflite.context import STAGE, Activation, Context
+from mcugen.frontend.tflite.epilogues import rescaled, rounded
+from mcugen.frontend.tflite.graph import Operator, Tensor
+from mcugen.frontend.tflite.handlers.windows import geometry
+from mcugen.frontend.tflite.options import (
+    Conv2DOptions,
+    DepthwiseConv2DOptions,
+    FullyConnectedOptions,
+)
+from mcugen.ir import ops
+
+
+def conv2d(ctx: Context, operator: Operator) -> None:
+    """Weights lie as in the program, [output, row, column, input of a group]."""
+    options = ctx.options(operator, Conv2DOptions)
+    weights = _weights(ctx, operator, axis=0)
+    x = ctx.activation(operator, 0)
+    depth = weights.shape[3]
+    if x.shape[-1] % depth:
+        got = f"{list(weights.shape)} on {x.shape[-1]} channels"
+        raise fail(STAGE, "weights do not fit their input", got=got)
+    _convolve(ctx, operator, options, weights, x.shape[-1] // depth)
+
+
+def depthwise(ctx: Context, operator: Operator) -> None:
+    """Weights lie [1, row, column, output]; output o reads input o div multiplier."""
+    options = ctx.options(operator, DepthwiseConv2DOptions)
+    weights = _weights(ctx, operator, axis=3)
+    x = ctx.activation(operator, 0)
+    if weights.shape[0] != 1 or weights.shape[3] % x.shape[-1]:
+        got = f"{list(weights.shape)} on {x.shape[-1]} channels"
+        raise fail(STAGE, "weights do not fit their input", got=got)
+    _convolve(ctx, operator, options, weights.transpose(3, 1, 2, 0), x.shape[-1])
+
+
+def _convolve(
+    ctx: Context, operator: Operator, options: Conv2DOptions, weights: np.ndarray, groups: int
+) -> None:
+    x, result = ctx.activation(operator, 0), ctx.result(operator)
+    dilation = options.dilation_h_factor, options.dilation_w_factor
+    place = geometry(x.shape, weights.shape[1:3], options, dilation)
+    w = ctx.numbers(operator, "weights", weights)
+    op = ops.Conv2d(x.ref, w=w, groups=groups, x_zero=x.zero, **place)
+    acc = ctx.add(operator, op, "sum")
+    bias = _bias(ctx, operator, len(weights))
+    scales = _scales(x, ctx.present(operator, 1), result)
+    ctx.finish(operator, rescaled(ctx, operator, acc, scales, result, bias))
+
+
+def fully_connected(ctx: Context, operator: Operator) -> None:
+    """Rows of [n, inputs] by [outputs, inputs]; several rows are the columns of an image."""
+    options = ctx.options(operator, FullyConnectedOptions)
+    if options.weights_format:
+        raise fail(STAGE, "shuffled weights", want="the default weights format")
+    x, result = ctx.activation(operator, 0), ctx.result(operator)
+    tensor = ctx.present(operator, 1)
+    weights = _weights(ctx, operator, axis=0, rank=2)
+    outputs, inputs = weights.shape
+    size = int(np.prod(x.shape))
+    if size % inputs:
+        got = f"{list(weights.shape)} on {list(x.shape)}"
+        raise fail(STAGE, "weights do not fit their input", got=got)
+    if size == inputs:
+        w = ctx.numbers(operator, "weights", weights)
+        acc = ctx.add(operator, ops.Linear(x.ref, w, x_zero=x.zero), "sum")
+    else:
+        w = ctx.numbers(operator, "weights", weights.reshape(outputs, 1, 1, inputs))
+        rows = ctx.shaped(operator, x.ref, (1, 1, size // inputs, inputs), "rows")
+        acc = ctx.add(operator, ops.Conv2d(rows, w=w, x_zero=x.zero), "sum")
+    bias = _bias(ctx, operator, outputs)
+    ctx.finish(operator, rounded(ctx, operator, acc, _scales(x, tensor, result), result, bias))
+
+
+def _weights(ctx: Context, operator: Operator, axis: int, rank: int = 4) -> np.ndarray:
+    """Centred weights, int64; scales, where there are several, lie along `axis`."""
+    tensor, data = ctx.present(operator, 1), ctx.constant(operator, 1).astype(np.int64)
+    found = tensor.quantization
+    if tensor.dtype not in ("int8", "int4") or found is None:
+        raise fail(STAGE, f"weights of {tensor.dtype}", got=str(tensor), want="int8 or int4")
+    if data.ndim != rank:
+        raise fail(STAGE, f"weights {list(data.shape)}", want=f"{rank} axes")
+    if not found.per_tensor and found.axis != axis:
+        raise fail(STAGE, f"scales of weights along axis {found.axis}", want=f"axis {axis}")
+    if rank == 2 and found.per_tensor:
+        return data - found.zeros[0]
+    if any(found.zeros):
+        raise fail(STAGE, "weights with a zero point", got=str(tensor), want="0")
+    return data
+
+
+def _bias(ctx: Context, operator: Operator, outputs: int) -> np.ndarray:
+    """int64 [outputs], or one zero."""
+    tensor = ctx.operand(operator, 2)
+    if tensor is None:
+        return np.zeros(1, np.int64)
+    data = ctx.constant(operator, 2).astype(np.int64).ravel()
+    if tensor.dtype != "int32" or len(data) != outputs:
+        got = f"{tensor.dtype}{list(tensor.shape)}"
+        raise fail(STAGE, "a bias does not fit its layer", got=got, want=f"int32[{outputs}]")
+    return data
+
+
+def _scales(x: Activation, weights: Tensor, result: Activation) -> list[float]:
+    """Levels of the result per unit of the accumulator, in the float64 arithmetic of LiteRT."""
+    assert weights.quantization is not None  # _weights refuses others
+    return [x.scale * scale / result.scale for scale in weights.quantization.scales]

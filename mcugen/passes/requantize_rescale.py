@@ -1,0 +1,63 @@
+"""Rescale once where that is proven equal to rescaling as TFLite does, with two roundings.
+
+    %1 = conv2d %x, @w                         %1 = conv2d %x, @w
+    %2 = rescale %1, @b, @m, @e {zero}   →     %2 = requantize %1, @m', @b' {shift}
+
+Two roundings move the steps above real zero down, and those below it up, by one amount. Where the
+result begins at its zero (behind a ReLU) only the former remain, and a bias moves them alike.
+"""
+
+import numpy as np
+
+from mcugen.ir import ops
+from mcugen.ir.program import Const, Node, Program, constant
+from mcugen.ir.types import spanning
+from mcugen.passes.staircase import Affine, affine, steps_of
+
+#: Of results that are looked at; operands of sums have millions.
+_MOST_LEVELS = 2**16
+
+
+def requantize_rescale(program: Program) -> Program:
+    """The program with `requantize` for each `rescale` of which all channels are proven."""
+    makers = {node.result.name: node for node in program.nodes}
+    consts: list[Const] = []
+    nodes = [_replaced(program, node, makers, consts) for node in program.nodes]
+    return program.with_nodes(tuple(nodes), (*program.consts, *consts))
+
+
+def _replaced(program: Program, node: Node, makers: dict[str, Node], consts: list[Const]) -> Node:
+    op = node.op
+    if not isinstance(op, ops.Rescale) or node.result.type.integer.levels > _MOST_LEVELS:
+        return node
+    found = _affine(program, op, makers.get(op.x))
+    if not found.proven.all():
+        return node
+    names = [
+        _constant(program, consts, f"{node.result.name[1:]}.{role}", values)
+        for role, values in (("factor", found.multiplier), ("start", found.bias))
+    ]
+    requantize = ops.Requantize(op.x, *names, shift=found.shift, lo=op.lo, hi=op.hi)
+    return Node(node.result, requantize)
+
+
+def _affine(program: Program, op: ops.Rescale, maker: Node | None) -> Affine:
+    env, element = program.env, program.env.type(op.x).integer
+    multiplier, exponent = env.data(op.multiplier), env.data(op.exponent)
+    slope = multiplier * 2.0 ** (exponent + op.left - 31)
+    rows = max(len(env.data(ref)) for ref in (op.bias, op.multiplier, op.exponent))
+    low, high = (np.full(rows, end, np.int64) for end in (element.lo, element.hi))
+    if maker is not None and isinstance(maker.op, ops.Conv2d | ops.Linear) and rows > 1:
+        low, high = maker.op.products(env).bounds
+    steps = steps_of(lambda x: op.apply(x, env), (low, high), (op.lo, op.hi))
+    return affine(steps, np.broadcast_to(slope, rows))
+
+
+def _constant(program: Program, consts: list[Const], base: str, values: np.ndarray) -> str:
+    """A new constant, one number where all are equal."""
+    taken = {const.name for const in (*program.consts, *consts)}
+    while f"@{base}" in taken:
+        base += ".again"
+    values = values[:1] if (values == values[0]).all() else values
+    consts.append(constant(base, values, spanning(int(values.min()), int(values.max()))))
+    return consts[-1].name
