@@ -1,6 +1,7 @@
 """Speed and memory of the models in tests/models on each core: `scripts/bench [--save] [--json]`.
 
-Single layers of bit planes follow them, on the cores that their kernels are written for.
+Single layers of bit planes and of 8-bit integers follow them, on the cores that their kernels are
+written for.
 
 Cycles come from the deterministic cycle model at zero wait states, flash and RAM from the linked
 image, so that two runs of one commit print the same. `--save` makes the result the baseline that
@@ -25,11 +26,12 @@ from mcugen.profile.image import build_image
 from mcugen.profile.profile import profile
 from mcugen.report.console import progress, show_json
 from mcugen.target.cores import CORES, Core
-from scripts.bench_layers import LAYERS
+from scripts import bench_bytes, bench_layers
 
 MODELS = sorted(Path("tests/models").glob("*.pt2"))
 CORE_NAMES = ("cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33")
 LAYER_CORES = ("cortex-m0plus", "cortex-m3", "cortex-m4")
+LAYERS = {**bench_layers.LAYERS, **bench_bytes.LAYERS}
 BASELINE = Path("docs/bench.json")
 
 

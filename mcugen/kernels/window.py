@@ -95,7 +95,31 @@ def overlap(step: Step, size: tuple[int, int], per_channel: bool) -> int:
     `per_channel`: the kernel reads and writes channel by channel within a pixel, and an output
     channel reads only its own input channel; else every output channel reads the whole window.
     """
-    op, source, target = step.op, step.inputs[0], step.output.storage
+    read, source, target = _reads(step, size), step.inputs[0].storage, step.output.storage
+    # What is read by any window after this one; nothing after the last.
+    later = np.append(np.minimum.accumulate(read[::-1])[::-1][1:], np.iinfo(np.int64).max)
+    written = (np.arange(read.size) + 1) * target.pixel_bytes
+    aligned = per_channel and target.c.bytes <= source.c.bytes
+    own = written - target.pixel_bytes if aligned else written
+    return max(0, int((own - read).max()), int((written - later).max()))
+
+
+def grouped_overlap(step: Step, size: tuple[int, int], together: int) -> int:
+    """As `overlap`, for a kernel that reads the windows of `together` pixels before it writes them.
+
+    The last group ends with the last pixel, so that some of its pixels may be computed twice.
+    """
+    read = _reads(step, size)
+    starts = np.minimum(np.arange(0, read.size, together), read.size - together)
+    groups = read[starts[:, None] + np.arange(together)].min(axis=1)
+    later = np.minimum.accumulate(groups[::-1])[::-1][1:]
+    written = (starts[:-1] + together) * step.output.storage.pixel_bytes
+    return max(0, int((written - later).max(initial=0)))
+
+
+def _reads(step: Step, size: tuple[int, int]) -> np.ndarray:
+    """Where the first byte lies that each window reads: int64 [output pixels]."""
+    op, source = step.op, step.inputs[0]
     assert isinstance(op, Windowed)
     _, in_rows, in_columns, _ = source.type.shape
     _, out_rows, out_columns, _ = step.output.type.shape
@@ -103,13 +127,7 @@ def overlap(step: Step, size: tuple[int, int], per_channel: bool) -> int:
     first_row = _first(vertical, in_rows, out_rows)
     first_column = _first(horizontal, in_columns, out_columns)
     pixel = first_row[:, None] * in_columns + first_column[None, :]
-    read = pixel.ravel() * source.storage.pixel_bytes
-    # What is read by any window after this one; nothing after the last.
-    later = np.append(np.minimum.accumulate(read[::-1])[::-1][1:], np.iinfo(np.int64).max)
-    written = (np.arange(read.size) + 1) * target.pixel_bytes
-    aligned = per_channel and target.c.bytes <= source.storage.c.bytes
-    own = written - target.pixel_bytes if aligned else written
-    return max(0, int((own - read).max()), int((written - later).max()))
+    return pixel.ravel() * source.storage.pixel_bytes
 
 
 def _first(window: Window, extent: int, positions: int) -> np.ndarray:

@@ -15,6 +15,7 @@ from mcugen.emit import emit
 from mcugen.ir import Int, Planes, Program, Source, TensorType, ops
 from mcugen.ir.program import Meaning
 from mcugen.ir.types import accumulator
+from mcugen.plan.choice import Optimize, Wishes
 from mcugen.target.cores import core_named
 from tests.builder import Builder
 
@@ -66,9 +67,15 @@ def residual() -> Program:
     return b.done(b.op(ops.SumPool(x, window=(4, 4)), Source("mean", "pool")))
 
 
-@pytest.mark.parametrize("make", [integers, planes, residual])
+#: What each wants least of; the fast kernels of integers would be assembly for the most part.
+PROGRAMS = {integers: Optimize.SIZE, planes: Optimize.SPEED, residual: Optimize.SPEED}
+
+
+@pytest.mark.parametrize("make", PROGRAMS)
 def test_emitted_c(make: Callable[[], Program]) -> None:
-    emitted = emit(make(), core_named("cortex-m4"), make.__name__, source_file="net.pt2")
+    wishes = Wishes(optimize=PROGRAMS[make])
+    core, name = core_named("cortex-m4"), make.__name__
+    emitted = emit(make(), core, name, source_file="net.pt2", wishes=wishes)
     for name in ("model.h", "model.c"):
         path = GOLDEN / f"{make.__name__}.{name}"
         if os.environ.get("GOLDEN") == "update":

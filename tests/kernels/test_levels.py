@@ -9,23 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mcugen import tools
-from mcugen.build import gcc
-from mcugen.emit import emit, write
-from mcugen.emit.encoding import decode_output, encode_input
-from mcugen.emit.manifest import Manifest
-from mcugen.ir import Planes, Program, TensorType, interp, ops
+from mcugen.ir import Planes, Program, TensorType, ops
 from mcugen.kernels import able
-from mcugen.plan.choice import Wishes
 from mcugen.plan.steps import fuse
-from mcugen.profile.model import ModelEmulator
-from mcugen.profile.profile import profile
-from mcugen.profile.trace import Tracer
-from mcugen.run.host import run_several_sanitized
 from mcugen.target.cores import Core, core_named
 from tests.builder import Builder
+from tests.kernels.comparing import (
+    compare,
+    compare_on_host,
+    compile_quietly,
+    kernel_names,
+    layer_cycles,
+)
 from tests.kernels.plane_layers import conv2d_layer, linear_layer
-from tests.programs import random_inputs
 
 M4 = core_named("cortex-m4")
 LEVELS = {conv2d_layer: "conv2d_levels", linear_layer: "linear_levels"}
@@ -40,42 +36,16 @@ BUILDS = [
 ]
 
 
-def _kernels(program: Program, core: Core) -> list[str]:
-    (step,) = fuse(program).steps
-    return [item.name for item in able(step, core)]
-
-
-def _written(program: Program, kernel: str, core: Core, folder: Path) -> Manifest:
-    (step,) = fuse(program).steps
-    wishes = Wishes(kernels={step.output.name: kernel})
-    emitted = emit(program, core, program.name, wishes=wishes)
-    write(folder / program.name, emitted)
-    return emitted.manifest
-
-
 @pytest.mark.parametrize("make", LEVELS)
 def test_host_equals_the_interpreter(make: Callable[[int], Program], tmp_path: Path) -> None:
     programs = [make(seed) for seed in range(200, 240)]
-    for program in programs:
-        _written(program, LEVELS[make], M4, tmp_path)
-    inputs = [random_inputs(program, 5, seed=0) for program in programs]
-    outputs = run_several_sanitized([tmp_path / item.name for item in programs], inputs)
-    for program, samples, got in zip(programs, inputs, outputs, strict=True):
-        np.testing.assert_array_equal(got, interp.run(program, samples), program.name)
+    compare_on_host(programs, LEVELS[make], M4, tmp_path)
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang", "cortex-m4", "cortex-m0plus"])
 def test_compilers_have_nothing_to_say(compiler: str, tmp_path: Path) -> None:
-    lines = []
-    for program in [make(seed) for make in LEVELS for seed in range(20)]:
-        _written(program, _levels_kernel(program, M4), M4, tmp_path)
-        lines.append(f'#include "{program.name}/model.c"\n')
-    unit, built = tmp_path / "all.c", tmp_path / "all.o"
-    unit.write_text("".join(lines))
-    argv = [compiler, *gcc.WARNINGS, "-pedantic", "-O2", "-c", str(unit), "-o", str(built)]
-    if compiler.startswith("cortex"):
-        argv = gcc.compile_object(core_named(compiler), unit, built, options=["-pedantic"])
-    tools.run_checked(argv)
+    layers = [(make(seed), LEVELS[make]) for make in LEVELS for seed in range(20)]
+    compile_quietly(layers, M4, compiler, tmp_path)
 
 
 @pytest.mark.parametrize(("core", "flags"), BUILDS)
@@ -88,25 +58,11 @@ def test_cores_equal_the_interpreter_in_constant_time(
 
 
 def _compare(program: Program, core: Core, flags: Sequence[str], folder: Path) -> None:
-    """Outputs against the interpreter's, and instructions against each other."""
-    pytest.importorskip("unicorn")
-    manifest = _written(program, _levels_kernel(program, core), core, folder)
-    model = ModelEmulator(folder / program.name, manifest, core, flags=flags)
-    tracer, inputs = Tracer(model.emulator), random_inputs(program, 4, seed=1)
-    counts, outputs = set(), []
-    for memory in encode_input(manifest.input, inputs):
-        model.set_input(memory.view(manifest.input.numpy_dtype))
-        counts.add(tracer.call(model.run_symbol, model.context).total.instructions)
-        # A run may overwrite its input.
-        model.set_input(memory.view(manifest.input.numpy_dtype))
-        outputs.append(model.run().view(np.uint8))
-    got = decode_output(manifest.output, np.stack(outputs))
-    np.testing.assert_array_equal(got, interp.run(program, inputs), program.name)
-    assert len(counts) == 1, f"{program.name}: {sorted(counts)}"
+    compare(program, _levels_kernel(program, core), core, flags, folder)
 
 
 def _levels_kernel(program: Program, core: Core) -> str:
-    (name,) = (name for name in _kernels(program, core) if name.endswith("_levels"))
+    (name,) = (name for name in kernel_names(program, core) if name.endswith("_levels"))
     return name
 
 
@@ -142,9 +98,9 @@ def test_sizes_beyond_what_instructions_hold(core: str, tmp_path: Path) -> None:
 
 
 def test_wider_numbers_are_declined() -> None:
-    assert "linear_levels" not in _kernels(_linear((16384,), 1), M4)
-    assert "linear_levels" not in _kernels(_linear((16383,), 1, zero=16385), M4)
-    assert "linear_levels" not in _kernels(_linear((1,), 32768), M4)
+    assert "linear_levels" not in kernel_names(_linear((16384,), 1), M4)
+    assert "linear_levels" not in kernel_names(_linear((16383,), 1, zero=16385), M4)
+    assert "linear_levels" not in kernel_names(_linear((1,), 32768), M4)
 
 
 def _wide_convolution(planes: int, edge: int, channels: int, outputs: int) -> Program:
@@ -158,18 +114,13 @@ def _wide_linear(inputs: int, outputs: int) -> Program:
     return b.done(b.op(ops.Linear(b.x, b.codes((3, outputs, inputs)))))
 
 
-def _cycles(program: Program, kernel: str, core: Core, folder: Path) -> int:
-    _written(program, kernel, core, folder)
-    return profile(folder / program.name, core).layers[0].cycles
-
-
 def test_sums_take_little_more_than_a_cycle_per_product(tmp_path: Path) -> None:
     pytest.importorskip("unicorn")
     convolution = _wide_convolution(3, 8, 64, 64)
-    taken = _cycles(convolution, "conv2d_levels", M4, tmp_path / "conv")
+    taken = layer_cycles(convolution, "conv2d_levels", M4, tmp_path / "conv")
     assert taken <= 1.15 * fuse(convolution).steps[0].macs
     linear = _wide_linear(1024, 64)
-    assert _cycles(linear, "linear_levels", M4, tmp_path / "fc") <= 1.5 * 1024 * 64
+    assert layer_cycles(linear, "linear_levels", M4, tmp_path / "fc") <= 1.5 * 1024 * 64
 
 
 @pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m3", "cortex-m4"])
@@ -191,5 +142,5 @@ def test_cost_is_near_what_the_cycle_model_counts(
     (step,) = fuse(program).steps
     name = _levels_kernel(program, core_named(core))
     (kernel,) = (item for item in able(step, core_named(core)) if item.name == name)
-    counted = _cycles(program, name, core_named(core), tmp_path)
+    counted = layer_cycles(program, name, core_named(core), tmp_path)
     assert kernel.cost(step, core_named(core)) == pytest.approx(counted, rel=0.15)

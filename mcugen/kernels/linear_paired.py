@@ -1,0 +1,60 @@
+"""Fully connected layer of 8-bit integers by pairs of weights (see `paired`)."""
+
+from dataclasses import dataclass
+
+from mcugen.ir import ops
+from mcugen.kernels import paired
+from mcugen.kernels.base import Kernel, Recipe
+from mcugen.kernels.paired import Paired
+from mcugen.kernels.step import Step
+from mcugen.target.cores import Core
+
+
+@dataclass(frozen=True)
+class Context:
+    paired: Paired
+    whole_words: int
+    """Words of input; the bytes behind them fill one more."""
+    rest: tuple[int, ...]
+    """Numbers of those bytes."""
+    outputs: int
+
+
+def accepts(step: Step, core: Core) -> bool:
+    return paired.accepts(step, core, ops.Linear)
+
+
+def cost(step: Step, core: Core) -> int:
+    del core
+    return paired.cost(step, paired.shape_of(step, 1), 1)
+
+
+def build(step: Step, core: Core) -> Recipe:
+    del core
+    made = paired.paired(step, paired.shape_of(step, 1))
+    inputs = step.inputs[0].type.size
+    context = Context(
+        paired=made,
+        whole_words=inputs // 4,
+        rest=tuple(range(inputs % 4)),
+        outputs=step.accumulator.channels,
+    )
+    return Recipe(
+        context=context,
+        constants=(made.weights,),
+        # All of the input is expanded before anything is written.
+        overlaps=(0,),
+        epilogue=made.epilogue,
+        code_bytes=900,
+        scratch_bytes=4 * made.scratch_words,
+        helpers=made.helpers,
+    )
+
+
+KERNEL = Kernel(
+    "linear_paired",
+    "linear of 8-bit integers by 8-bit integers, two products at a time",
+    accepts,
+    cost,
+    build,
+)

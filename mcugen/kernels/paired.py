@@ -1,0 +1,177 @@
+"""Dense layers of 8-bit integers by pairs: what `conv2d_paired` and `linear_paired` share.
+
+SMLAD multiplies two pairs of int16. Weights stay bytes in flash: of four, a word holds the halves
+256·w1 + w0 and 256·w3 + w2, one SXTB16 of it is (w0, w2), and w1, w3 need no unpacking, since
+
+    (256·w1 + w0)·x1 + w0·(256·x0 − x1) = 256·(w1·x1 + w0·x0).
+
+Inputs are expanded to such pairs in scratch memory, once for all outputs; x1 counts from the upper
+end of its type, so that 256·x0 − x1 fits int16, for which the starts of the sums make up. Sums are
+256 times what they stand for, modulo 2^32: only the whole sum must fit 24 bits.
+
+Four pixels meet two outputs at a time, or one pixel meets four outputs where there are fewer
+pixels; templates/paired.j2 holds both loops. A step that requantizes onto 8 bits is finished in
+registers (see `upper`), any other stores its sums for the epilogue.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcugen.ir import ops
+from mcugen.ir.types import Int
+from mcugen.kernels.constants import Constant, bit_words
+from mcugen.kernels.epilogue import Epilogue, epilogue_of
+from mcugen.kernels.step import Step
+from mcugen.kernels.storage import INT8, INT16, UINT8
+from mcugen.kernels.upper import Upper, saturates, upper
+from mcugen.target.cores import Core
+
+#: Sums are 2^BITS times too large.
+BITS = 8
+#: Inputs in a word of weights.
+_WORD = 4
+#: Sums that fit 24 bits, with room for what `upper` adds to them.
+_MOST = 2**23 - 2**14
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How a step is computed: pixels and outputs at a time, words of weights for each output."""
+
+    together: int
+    lanes: int
+    words: int
+    blocks: int
+
+
+@dataclass(frozen=True, eq=False)
+class Paired:
+    """A step, packed; templates see it as `k.paired`."""
+
+    shape: Shape
+    routine: str
+    """The shared function that forms sums, behind the model's prefix."""
+    stored: bool
+    """It stores them; else it stores outputs."""
+    shift: int
+    """The last shift of the requantization."""
+    flip: str
+    """What turns four input bytes into int8, as C."""
+    outside: tuple[str, str]
+    """Both words of inputs at the zero point, as C."""
+    weights: Constant
+    epilogue: Epilogue | None
+
+    @property
+    def helpers(self) -> frozenset[str]:
+        return frozenset({"dsp", "paired_expand", self.routine})
+
+    @property
+    def scratch_words(self) -> int:
+        """Expanded inputs, and sums behind them."""
+        shape = self.shape
+        sums = shape.blocks * shape.lanes * shape.together if self.stored else 0
+        return 2 * shape.words * shape.together + sums
+
+
+def accepts(step: Step, core: Core, op: type[ops.Conv2d | ops.Linear]) -> bool:
+    """`step` is an `op` of 8-bit integers whose weights pair up and whose sums fit 24 bits."""
+    if not core.dsp or not step.main_is(op) or not step.reads_integers:
+        return False
+    element, main = step.inputs[0].type.integer, step.op
+    assert isinstance(main, ops.Conv2d | ops.Linear)
+    weights = step.env.type(main.w).element
+    assert isinstance(weights, Int)
+    if element.bits > BITS or weights.lo < INT8.lo or weights.hi > INT8.hi:
+        return False
+    c = step.inputs[0].storage.c
+    if not c.lo <= main.x_zero <= c.hi or _halves(_rows(step)).min() < INT16.lo:
+        return False
+    low, high = main.products(step.env).bounds
+    return max(-low.min(), high.max()) <= _MOST
+
+
+def _rows(step: Step) -> np.ndarray:
+    """Weights [output, input], of as many inputs as fill words."""
+    op = step.op
+    assert isinstance(op, ops.Conv2d | ops.Linear)
+    data = step.env.data(op.w)
+    rows = data.reshape(len(data), -1).astype(np.int64)
+    return np.pad(rows, ((0, 0), (0, -rows.shape[1] % _WORD)))
+
+
+def _halves(rows: np.ndarray) -> np.ndarray:
+    return 256 * rows[:, 1::2] + rows[:, ::2]
+
+
+def shape_of(step: Step, pixels: int) -> Shape:
+    """The shape of a step that computes `pixels` pixels with all of its weights."""
+    together, lanes = (4, 2) if pixels >= 4 else (1, 4)
+    channels, inputs = step.accumulator.channels, step.macs // step.accumulator.size
+    return Shape(together, lanes, -(-inputs // _WORD), -(-channels // lanes))
+
+
+def paired(step: Step, shape: Shape) -> Paired:
+    """`step` packed for `shape`."""
+    op, c = step.op, step.inputs[0].storage.c
+    assert isinstance(op, ops.Conv2d | ops.Linear)
+    whole = step.accumulator.channels % shape.lanes == 0
+    form = upper(step, op.products(step.env).bounds, BITS) if whole else None
+    lowered = op.x_zero - (c.hi - INT8.hi)
+    odd = lowered - INT8.hi
+    return Paired(
+        shape=shape,
+        routine=_routine(shape, step.output.storage.c.dtype if form else None),
+        stored=form is None,
+        shift=form.shift if form else 0,
+        flip="0x80808080u" if c is UINT8 else "0u",
+        outside=(_both(odd), _both(256 * lowered - odd)),
+        weights=_packed(step, shape, form),
+        epilogue=None if form else epilogue_of(step),
+    )
+
+
+def _routine(shape: Shape, dtype: str | None) -> str:
+    return f"paired_{'quads' if shape.together > 1 else 'singles'}_{dtype or 'sums'}"
+
+
+def _both(value: int) -> str:
+    return f"0x{(value & 0xFFFF) * 0x10001:08X}u"
+
+
+def _packed(step: Step, shape: Shape, form: Upper | None) -> Constant:
+    """For each block of outputs: starts, words of weights, then multipliers and addends."""
+    op, c = step.op, step.inputs[0].storage.c
+    assert isinstance(op, ops.Conv2d | ops.Linear)
+    rows = _rows(step)
+    above = np.full(rows.shape[1], c.hi - INT8.hi)
+    above[1::2] = c.hi
+    start = (rows * (above - op.x_zero)).sum(axis=1) + (form.start if form else 0)
+    words = np.ascontiguousarray(_halves(rows), dtype="<i2").view("<u4")
+    parts = [(start << BITS)[:, None] & 0xFFFFFFFF, words]
+    if form:
+        parts.append(np.stack([form.multiplier, form.addend], axis=1) & 0xFFFFFFFF)
+    missing = shape.blocks * shape.lanes - len(rows)
+    blocks = [
+        np.pad(part, ((0, missing), (0, 0))).reshape(shape.blocks, shape.lanes, -1)
+        for part in parts
+    ]
+    streams = [blocks[0].swapaxes(1, 2), blocks[1].swapaxes(1, 2), *blocks[2:]]
+    flat = np.concatenate([item.reshape(shape.blocks, -1) for item in streams], axis=1)
+    lanes = f"[{shape.lanes} outputs]"
+    layout = f"[block of outputs]: starts {lanes}, then [four inputs]{lanes}"
+    if form:
+        layout += f", then multiplier and addend {lanes}"
+    return bit_words("weights", flat.astype("<u4"), "weights", layout)
+
+
+def cost(step: Step, shape: Shape, pixels: int) -> int:
+    """Cycles as the cycle model counts them: loops, inputs expanded, what stores outputs."""
+    groups = -(-pixels // shape.together)
+    turn = 32.75 if shape.together > 1 else 19.5
+    fused = saturates(step) and step.accumulator.channels % shape.lanes == 0
+    block = shape.words * turn + (66 if fused else 50)
+    expanded = 9 * shape.words + 40
+    stored = 0 if fused else 25 * step.accumulator.size
+    return round(groups * (shape.blocks * block + shape.together * expanded + 60) + stored)

@@ -1,0 +1,113 @@
+"""8-bit integers multiplied by pairs: what the interpreter computes, on the host and on cores.
+
+A failure names its program: `conv2d_layer(seed)` or `linear_layer(seed)`.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mcugen.ir import Int, Program, TensorType, ops
+from mcugen.kernels import able
+from mcugen.plan.steps import fuse
+from mcugen.target.cores import core_named
+from tests.builder import Builder
+from tests.kernels.byte_layers import INT8, UINT8, conv2d_layer, linear_layer, requantized
+from tests.kernels.comparing import (
+    compare,
+    compare_on_host,
+    compile_quietly,
+    kernel_names,
+    layer_cycles,
+)
+
+M4 = core_named("cortex-m4")
+PAIRED = {conv2d_layer: "conv2d_paired", linear_layer: "linear_paired"}
+BUILDS = [
+    ("cortex-m4", ()),
+    ("cortex-m4", ("-DMODEL_PORTABLE",)),
+    ("cortex-m4", ("-O0",)),
+    ("cortex-m7", ()),
+    ("cortex-m33", ("-Os",)),
+]
+
+
+@pytest.mark.parametrize("make", PAIRED)
+def test_host_equals_the_interpreter(make: Callable[[int], Program], tmp_path: Path) -> None:
+    programs = [make(seed) for seed in range(200, 260)]
+    compare_on_host(programs, PAIRED[make], M4, tmp_path)
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang", "cortex-m4", "cortex-m0plus"])
+def test_compilers_have_nothing_to_say(compiler: str, tmp_path: Path) -> None:
+    layers = [(make(seed), PAIRED[make]) for make in PAIRED for seed in range(30)]
+    compile_quietly(layers, M4, compiler, tmp_path)
+
+
+@pytest.mark.parametrize(("core", "flags"), BUILDS)
+@pytest.mark.parametrize("make", PAIRED)
+def test_cores_equal_the_interpreter_in_constant_time(
+    make: Callable[[int], Program], core: str, flags: Sequence[str], tmp_path: Path
+) -> None:
+    for seed in range(300, 320):
+        compare(make(seed), PAIRED[make], core_named(core), flags, tmp_path)
+
+
+def _linear(weights: np.ndarray, kind: Int, zero: int) -> Program:
+    b = Builder(TensorType((1, weights.shape[1]), kind))
+    w = b.const(weights, Int(8, True, -128, 127))
+    acc = b.op(ops.Linear(b.x, w, x_zero=zero))
+    return b.done(requantized(b, acc, INT8, np.random.default_rng(0)))
+
+
+def test_widest_sums(tmp_path: Path) -> None:
+    """All weights and inputs at their ends; one input more, and 24 bits do not hold the sum."""
+    for sign in (1, -1):
+        widest = np.full((4, 258), 127 * sign)
+        for kind, zero in ((UINT8, 0), (UINT8, 255), (INT8, -128), (INT8, 127)):
+            compare(_linear(widest, kind, zero), "linear_paired", M4, (), tmp_path)
+            wider = _linear(np.full((4, 259), 127 * sign), kind, zero)
+            assert "linear_paired" not in kernel_names(wider, M4)
+
+
+def test_weights_that_do_not_pair_are_declined(tmp_path: Path) -> None:
+    """256 * -128 - 1 is no int16."""
+    fits, beyond = (_linear(np.array([[low, -128]] * 4), INT8, 0) for low in (0, -1))
+    compare(fits, "linear_paired", M4, (), tmp_path)
+    assert "linear_paired" not in kernel_names(beyond, M4)
+    assert "linear_paired" not in kernel_names(_linear(np.ones((4, 2), int), INT8, 128), M4)
+    assert "linear_paired" not in kernel_names(fits, core_named("cortex-m3"))
+
+
+def _convolution(edge: int, channels: int, outputs: int, size: int, stride: int = 1) -> Program:
+    rng, b = np.random.default_rng(0), Builder(TensorType((1, edge, edge, channels), INT8))
+    data = np.rint(rng.normal(0, 30, (outputs, size, size, channels))).clip(-127, 127)
+    weights = b.const(data.astype(np.int64), Int(8, True, -127, 127))
+    padding = (size // 2,) * 4
+    op = ops.Conv2d(b.x, weights, stride=(stride, stride), padding=padding, x_zero=-128)
+    return b.done(requantized(b, b.op(op), INT8, rng))
+
+
+#: Cycles for a product, of whole layers.
+MOST = {
+    "pointwise of 64": (_convolution(8, 64, 64, 1), "conv2d_paired", 1.25),
+    "3x3 of 16": (_convolution(16, 16, 16, 3), "conv2d_paired", 1.35),
+    "3x3 of 64": (_convolution(8, 64, 64, 3), "conv2d_paired", 1.1),
+    "3x3 of 32 in steps of 2": (_convolution(16, 32, 64, 3, 2), "conv2d_paired", 1.15),
+    "3x3 of 3": (_convolution(16, 3, 16, 3), "conv2d_paired", 1.9),
+    "linear": (_linear(np.full((64, 200), 30), INT8, 3), "linear_paired", 1.35),
+}
+
+
+@pytest.mark.parametrize("layer", MOST)
+def test_speed_and_cost(layer: str, tmp_path: Path) -> None:
+    """The cycle model counts what the kernel promises, and about what `cost` predicts."""
+    pytest.importorskip("unicorn")
+    program, name, most = MOST[layer]
+    (step,) = fuse(program).steps
+    (kernel,) = (item for item in able(step, M4) if item.name == name)
+    counted = layer_cycles(program, name, M4, tmp_path)
+    assert counted <= most * step.macs
+    assert kernel.cost(step, M4) == pytest.approx(counted, rel=0.1)
