@@ -14,7 +14,7 @@ from mcugen.kernels.base import Kernel, Recipe
 from mcugen.kernels.epilogue import epilogue_of
 from mcugen.kernels.levels import Levels
 from mcugen.kernels.step import Step
-from mcugen.kernels.window import Geometry, geometry, overlap
+from mcugen.kernels.window import Geometry, geometry, overlap_by_rows
 from mcugen.target.cores import Core
 
 
@@ -113,7 +113,7 @@ def build(step: Step, core: Core) -> Recipe:
     return Recipe(
         context=context,
         constants=(levels.packed_weights(step),),
-        overlaps=(overlap(step, _window(step), per_channel=False),),
+        overlaps=(overlap_by_rows(step, _window(step)),),
         epilogue=epilogue_of(step),
         code_bytes=1250,
         scratch_bytes=4 * (context.sums_at + made.sum_words),

@@ -130,6 +130,23 @@ def _reads(step: Step, size: tuple[int, int]) -> np.ndarray:
     return pixel.ravel() * source.storage.pixel_bytes
 
 
+def overlap_by_rows(step: Step, size: tuple[int, int]) -> int:
+    """As `overlap`, for a kernel that reads all rows of a window before it writes a row's outputs.
+
+    Rows that an earlier window reached are not read again.
+    """
+    op, source, target = step.op, step.inputs[0], step.output
+    assert isinstance(op, Windowed)
+    window, _ = op.windows(size)
+    _, in_rows, in_columns, _ = source.type.shape
+    _, out_rows, out_columns, _ = target.type.shape
+    rows = np.arange(out_rows)
+    behind = rows * window.stride - window.before + (window.size - 1) * window.dilation + 1
+    unread = np.clip(behind, 0, in_rows) * in_columns * source.storage.pixel_bytes
+    written = (rows + 1) * out_columns * target.storage.pixel_bytes
+    return max(0, int((written - unread)[behind < in_rows].max(initial=0)))
+
+
 def _first(window: Window, extent: int, positions: int) -> np.ndarray:
     """First position inside the image that each window reads (the end where it reads none)."""
     origin = np.arange(positions) * window.stride - window.before

@@ -66,7 +66,7 @@ static inline uint32_t planes_popcount(uint32_t bits)
  * threshold, 3x3x2 i4 -> 3x3x2 planes<1>
  * kernel convert
  * in at arena+0 (18 B)
- * out at arena+140 (36 B)
+ * out at arena+136 (36 B)
  */
 /* threshold: [channel][threshold] */
 static const int8_t planes_threshold_thresholds[2] MODEL_WEIGHTS_SECTION = {
@@ -105,7 +105,7 @@ PLANES_LAYER_FUNCTION void planes_threshold(const int8_t *restrict in, uint32_t 
  * conv
  * conv2d + threshold, 3x3x2 planes<1> -> 2x2x3 planes<1>
  * 96 MACs, kernel conv2d_levels
- * in at arena+140 (36 B)
+ * in at arena+136 (36 B)
  * out at arena+136 (16 B); the output runs over the input, which is read before it is written
  */
 /* conv: [block of outputs][start, then pairs of inputs][4 outputs]: pairs of int16 */
@@ -520,9 +520,9 @@ planes_status planes_run(planes_t *net)
         return PLANES_ERROR_NULL;
     }
     PLANES_LAYER(0u);
-    planes_threshold((const int8_t *)(net->arena.bytes + 0), net->arena.words + 35); /* 3x3x2 i4 -> 3x3x2 planes<1>; in +0, out +140 */
+    planes_threshold((const int8_t *)(net->arena.bytes + 0), net->arena.words + 34); /* 3x3x2 i4 -> 3x3x2 planes<1>; in +0, out +136 */
     PLANES_LAYER(1u);
-    planes_conv(net->arena.words + 35, net->arena.words + 34, net->arena.words + 0); /* 3x3x2 planes<1> -> 2x2x3 planes<1>; in +140, out +136 */
+    planes_conv(net->arena.words + 34, net->arena.words + 34, net->arena.words + 0); /* 3x3x2 planes<1> -> 2x2x3 planes<1>; in +136, out +136 */
     PLANES_LAYER(2u);
     planes_fc(net->arena.words + 34, (int32_t *)(net->arena.words + 0)); /* 2x2x3 planes<1> -> 4 i32; in +136, out +0 */
     PLANES_LAYER(3u);
