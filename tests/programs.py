@@ -316,7 +316,7 @@ class _Writer:
 
     def _convert(self, x: str) -> str:
         kind = self.types[x].integer
-        makers = [self._requantize, self._threshold, self._threshold]
+        makers = [self._requantize, self._threshold, self._threshold, self._rescale]
         if kind.levels <= 700:
             makers.append(self._lookup)
         return makers[int(self.rng.integers(len(makers)))](x)
@@ -345,6 +345,36 @@ class _Writer:
                 shift=shift,
                 lo=target.lo,
                 hi=target.hi,
+            )
+        )
+
+    def _rescale(self, x: str) -> str:
+        kind, target = self.types[x].integer, self._interval()
+        reach = max(abs(kind.lo), abs(kind.hi), 1).bit_length()
+        rows = self._rows(x)
+        bias = self.rng.integers(-(2 ** max(reach - 1, 0)), 2 ** max(reach - 1, 1), rows)
+        room = 29 - reach
+        if room < 0:
+            return self._requantize(x)
+        left = self._between(0, min(room, 20)) if self._chance(0.2) else 0
+        # A result of about the target's bits, or less.
+        middle = target.bits - reach - left
+        exponent = np.clip(
+            middle + self.rng.integers(-2, 3, self._rows(x)), -31, max(0, room - left)
+        )
+        multiplier = self.rng.integers(2**30, 2**31, self._rows(x))
+        if self._chance(0.1):
+            multiplier[0] = self._one_of((0, 2**30, 2**31 - 1))
+        return self._add(
+            ops.Rescale(
+                x,
+                self._integers(bias),
+                self._integers(multiplier),
+                self._integers(exponent),
+                zero=self._between(target.lo, target.hi),
+                lo=target.lo,
+                hi=target.hi,
+                left=left,
             )
         )
 

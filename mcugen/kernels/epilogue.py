@@ -15,6 +15,7 @@ from mcugen.ir import ops
 from mcugen.ir.types import Planes
 from mcugen.kernels.clamp import Clamp, clamp, fit
 from mcugen.kernels.constants import Constant, literal, numbers, within_32_bits
+from mcugen.kernels.rescale import rescaling
 from mcugen.kernels.step import Step
 from mcugen.kernels.storage import BITS, INT32
 
@@ -138,6 +139,13 @@ def _requantize(step: Step, op: ops.Op) -> Epilogue:
     return Epilogue("requantize", _returns(step), per_channel, tuple(constants), context, helpers)
 
 
+def _rescale(step: Step, op: ops.Op) -> Epilogue:
+    assert isinstance(op, ops.Rescale)
+    context, constants = rescaling(step, op)
+    helpers = frozenset({"product"})
+    return Epilogue("rescale", _returns(step), bool(constants), constants, context, helpers)
+
+
 def _threshold(step: Step, op: ops.Op) -> Epilogue:
     assert isinstance(op, ops.Threshold)
     direction = step.env.data(op.direction)
@@ -220,6 +228,7 @@ def _lookup(step: Step, op: ops.Op) -> Epilogue:
 
 _BUILDERS: dict[type[ops.Op], Callable[[Step, ops.Op], Epilogue]] = {
     ops.Requantize: _requantize,
+    ops.Rescale: _rescale,
     ops.Threshold: _threshold,
     ops.Lookup: _lookup,
 }

@@ -16,7 +16,7 @@ from mcugen.kernels.step import Port, Step, port
 
 #: Main ops, whose results are accumulators that an epilogue may consume on the spot.
 _ACCUMULATE = (ops.Conv2d, ops.TransposeConv2d, ops.Linear, ops.SumPool, ops.Add, ops.Mul)
-_EPILOGUES = (ops.Requantize, ops.Threshold, ops.Lookup)
+_EPILOGUES = (ops.Requantize, ops.Rescale, ops.Threshold, ops.Lookup)
 
 
 @dataclass(frozen=True)

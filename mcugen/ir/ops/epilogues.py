@@ -82,7 +82,7 @@ class Rescale(Op):
                 got=f"±{reach}",
                 help="a scale of the result above the product of the scales in front of it",
             )
-        low, high = (self._scaled(np.array(end), env) for end in (x.integer.lo, x.integer.hi))
+        low, high = (self.scaled(np.array(end), env) for end in (x.integer.lo, x.integer.hi))
         if min(low.min(), low.min() + self.zero) < INT32_MIN or high.max() + self.zero > INT32_MAX:
             raise refuse(self, "the result overflows 32 bits before its clamp")
         clamp = spanning(self.lo, self.hi)
@@ -91,9 +91,10 @@ class Rescale(Op):
 
     def apply(self, x: np.ndarray, env: Env) -> np.ndarray:
         """The results for accumulators x [..., C]."""
-        return np.clip(self._scaled(x, env) + self.zero, self.lo, self.hi)
+        return np.clip(self.scaled(x, env) + self.zero, self.lo, self.hi)
 
-    def _scaled(self, x: np.ndarray, env: Env) -> np.ndarray:
+    def scaled(self, x: np.ndarray, env: Env) -> np.ndarray:
+        """`apply` before zero point and clamp."""
         bias, multiplier, exponent = map(env.data, (self.bias, self.multiplier, self.exponent))
         return fixed_point.multiply(x + bias, multiplier, exponent, self.left)
 
