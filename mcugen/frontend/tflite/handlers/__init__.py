@@ -8,7 +8,14 @@ from collections.abc import Callable
 
 from mcugen.frontend.tflite.context import Context
 from mcugen.frontend.tflite.graph import Operator
-from mcugen.frontend.tflite.handlers import convolution, elementwise, layout, pools
+from mcugen.frontend.tflite.handlers import (
+    activations,
+    convolution,
+    elementwise,
+    layout,
+    pools,
+    resample,
+)
 
 Handler = Callable[[Context, Operator], None]
 
@@ -16,6 +23,7 @@ Handler = Callable[[Context, Operator], None]
 HANDLERS: dict[str, Handler] = {
     "CONV_2D": convolution.conv2d,
     "DEPTHWISE_CONV_2D": convolution.depthwise,
+    "TRANSPOSE_CONV": convolution.transpose,
     "FULLY_CONNECTED": convolution.fully_connected,
     "ADD": elementwise.add,
     "AVERAGE_POOL_2D": pools.average,
@@ -26,4 +34,11 @@ HANDLERS: dict[str, Handler] = {
     "RESHAPE": layout.reshape,
     "SQUEEZE": layout.reshape,
     "EXPAND_DIMS": layout.reshape,
+    "RESIZE_NEAREST_NEIGHBOR": resample.nearest,
+    "LOGISTIC": activations.logistic,
+    "TANH": activations.tanh,
+    "HARD_SWISH": activations.hard_swish,
+    "LEAKY_RELU": activations.leaky_relu,
+    "PRELU": activations.prelu,
+    "SOFTMAX": activations.softmax,
 }

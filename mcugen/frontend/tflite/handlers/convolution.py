@@ -1,4 +1,4 @@
-"""CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED."""
+"""CONV_2D, DEPTHWISE_CONV_2D, TRANSPOSE_CONV, FULLY_CONNECTED."""
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from mcugen.frontend.tflite.options import (
     Conv2DOptions,
     DepthwiseConv2DOptions,
     FullyConnectedOptions,
+    TransposeConvOptions,
 )
 from mcugen.ir import ops
 
@@ -48,6 +49,33 @@ def _convolve(
     op = ops.Conv2d(x.ref, w=w, groups=groups, x_zero=x.zero, **place)
     acc = ctx.add(operator, op, "sum")
     bias = _bias(ctx, operator, len(weights))
+    scales = _scales(x, ctx.present(operator, 1), result)
+    ctx.finish(operator, rescaled(ctx, operator, acc, scales, result, bias))
+
+
+def transpose(ctx: Context, operator: Operator) -> None:
+    """Operands are the result's shape, weights [output, row, column, input], input and bias.
+
+    What SAME pads is what a convolution of the result would pad.
+    """
+    options = ctx.options(operator, TransposeConvOptions)
+    x, result = ctx.activation(operator, 2), ctx.result(operator)
+    weights = _weights(ctx, operator, axis=0)
+    if len(x.shape) != 4 or weights.shape[3] != x.shape[3]:
+        got = f"{list(weights.shape)} on {list(x.shape)}"
+        raise fail(STAGE, "weights do not fit their input", got=got)
+    place = geometry(result.shape, weights.shape[1:3], options)
+    top, _, left, _ = place["padding"]
+    op = ops.TransposeConv2d(
+        x.ref,
+        w=ctx.numbers(operator, "weights", weights),
+        stride=place["stride"],
+        padding=(top, left),
+        extent=(result.shape[1], result.shape[2]),
+        x_zero=x.zero,
+    )
+    acc = ctx.add(operator, op, "sum")
+    bias = _bias(ctx, operator, len(weights), position=3)
     scales = _scales(x, ctx.present(operator, 1), result)
     ctx.finish(operator, rescaled(ctx, operator, acc, scales, result, bias))
 
@@ -93,12 +121,12 @@ def _weights(ctx: Context, operator: Operator, axis: int, rank: int = 4) -> np.n
     return data
 
 
-def _bias(ctx: Context, operator: Operator, outputs: int) -> np.ndarray:
+def _bias(ctx: Context, operator: Operator, outputs: int, position: int = 2) -> np.ndarray:
     """int64 [outputs], or one zero."""
-    tensor = ctx.operand(operator, 2)
+    tensor = ctx.operand(operator, position)
     if tensor is None:
         return np.zeros(1, np.int64)
-    data = ctx.constant(operator, 2).astype(np.int64).ravel()
+    data = ctx.constant(operator, position).astype(np.int64).ravel()
     if tensor.dtype != "int32" or len(data) != outputs:
         got = f"{tensor.dtype}{list(tensor.shape)}"
         raise fail(STAGE, "a bias does not fit its layer", got=got, want=f"int32[{outputs}]")

@@ -10,6 +10,7 @@ from mcugen.frontend.tflite.epilogues import activation_range, quantized_multipl
 from mcugen.frontend.tflite.graph import Operator
 from mcugen.frontend.tflite.handlers.windows import geometry
 from mcugen.frontend.tflite.options import Pool2DOptions
+from mcugen.frontend.tflite.tables import look_up
 from mcugen.ir import ops
 
 #: Sums of a mean are divided by its count in the multiplier, which gives up these bits at most.
@@ -35,8 +36,8 @@ def maximum(ctx: Context, operator: Operator) -> None:
         ctx.finish(operator, pool)
         return
     largest = ctx.add(operator, pool, "largest")
-    table = ctx.numbers(operator, "clamp", np.clip(x.levels, low, high)[None])
-    ctx.finish(operator, ops.Lookup(largest, table))
+    levels = np.clip(x.levels, low, high)
+    ctx.finish(operator, look_up(ctx, operator, largest, result, levels))
 
 
 def _one_grid(ctx: Context, operator: Operator) -> tuple[Activation, Activation]:
