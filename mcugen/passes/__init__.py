@@ -8,6 +8,7 @@ from mcugen.passes.absorb_direction import absorb_direction
 from mcugen.passes.drop_dead import drop_dead
 from mcugen.passes.remove_constant_channels import remove_constant_channels
 from mcugen.passes.requantize_rescale import requantize_rescale
+from mcugen.passes.requantize_sum import requantize_sum
 from mcugen.passes.share_common import share_common
 
 Pass = Callable[[Program], Program]
@@ -15,6 +16,7 @@ Pass = Callable[[Program], Program]
 #: `drop_dead` comes first: a frontend leaves what nobody reads, and the verifier refuses that.
 PIPELINE: tuple[Pass, ...] = (
     drop_dead,
+    requantize_sum,
     requantize_rescale,
     share_common,
     absorb_direction,

@@ -18,8 +18,9 @@ from mcugen.ir.types import INT32_MAX
 
 #: No bound; far beyond all others, and sums of two still fit 64 bits.
 _NONE = 2**61
-#: Bits of |x|·multiplier and of |level|·2^shift: bounds are formed in 64 bits.
-_MOST_BITS = 60
+#: Bits of |x|·multiplier and of |level|·2^shift: first such that all fits 32 bits, where that
+#: proves enough, then 64.
+_PRODUCT_BITS = (29, 60)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +86,13 @@ def affine(steps: Steps, slope: np.ndarray) -> Affine:
     if not len(steps.level):
         constant = np.full(channels, steps.lowest, np.int64)
         return Affine(np.zeros(channels, np.int64), constant, 0, np.ones(channels, bool))
-    shift = _shift(steps, slope)
+    narrow, wide = (_affine(steps, _shift(steps, slope, bits)) for bits in _PRODUCT_BITS)
+    return narrow if narrow.proven.all() else wide
+
+
+def _affine(steps: Steps, shift: int) -> Affine:
+    """The staircases as multiplier and bias of one shift."""
+    channels = steps.below.shape[1]
     low, high = np.zeros(channels, np.int64), np.full(channels, INT32_MAX, np.int64)
     while (low < high).any():
         middle = (low + high) >> 1
@@ -96,13 +103,13 @@ def affine(steps: Steps, slope: np.ndarray) -> Affine:
     return Affine(low, bias, shift, room >= 0)
 
 
-def _shift(steps: Steps, slope: np.ndarray) -> int:
-    """The largest at which multipliers fit 31 bits, and bounds 64."""
+def _shift(steps: Steps, slope: np.ndarray, product_bits: int) -> int:
+    """The largest at which multipliers fit 31 bits, and products and levels `product_bits`."""
     reach = max(int(np.abs(bounds).max()) for bounds in (steps.below, steps.at))
-    multiplier_bits = min(31, _MOST_BITS - reach.bit_length())
+    multiplier_bits = min(31, product_bits - reach.bit_length())
     level_bits = int(np.abs(steps.level).max()).bit_length()
     wanted = multiplier_bits - 1 - int(np.floor(np.log2(max(float(slope.max()), 2.0**-31))))
-    return int(np.clip(wanted, 0, min(62, _MOST_BITS - level_bits)))
+    return int(np.clip(wanted, 0, product_bits - level_bits))
 
 
 def _room(steps: Steps, multiplier: np.ndarray, shift: int) -> tuple[np.ndarray, np.ndarray]:
