@@ -127,5 +127,16 @@ def resize(seed: int) -> Program:
     return _some(make, seed)
 
 
+def smooth(seed: int) -> Program:
+    def make(rng: np.random.Generator) -> Program:
+        element = _int16(rng) if rng.random() < 0.7 else _int8(rng)
+        b = Builder(TensorType((1, int(rng.integers(1, 200))), element))
+        if rng.random() < 0.5:
+            return b.done(b.op(ops.Tanh(b.x, integer_bits=int(rng.integers(0, 7)))))
+        return b.done(b.op(ops.Logistic(b.x, integer_bits=int(rng.integers(0, 8)))))
+
+    return _some(make, seed)
+
+
 #: One maker for each op.
-MAKERS: tuple[Maker, ...] = (average_pool, softmax, transpose_conv2d, resize)
+MAKERS: tuple[Maker, ...] = (average_pool, softmax, transpose_conv2d, resize, smooth)

@@ -305,6 +305,12 @@ def _lookup(op: ops.Lookup, env: Env, get: Lookup) -> np.ndarray:
 
 
 @evaluate.register
+def _smooth(op: ops.Smooth, env: Env, get: Lookup) -> np.ndarray:
+    del env
+    return op.apply(get(op.x))
+
+
+@evaluate.register
 def _softmax(op: ops.Softmax, env: Env, get: Lookup) -> np.ndarray:
     del env
     x = get(op.x)

@@ -35,3 +35,22 @@ def test_reciprocal(a: int) -> None:
 def test_leading_zeros() -> None:
     x = np.array([1, 2, 3, 2**19, 2**28 - 1, 2**28, 2**31 - 1, 2**31, 2**32 - 1])
     assert fixed_point.leading_zeros(x).tolist() == [31, 30, 30, 12, 4, 3, 1, 0, 0]
+
+
+@pytest.mark.parametrize("integer_bits", range(8))
+def test_logistic(integer_bits: int) -> None:
+    x = np.arange(-(2**15), 2**15)
+    real = 1 / (1 + np.exp(-x / 2 ** (15 - integer_bits)))
+    assert np.abs(fixed_point.logistic(x, integer_bits) / 2**15 - real).max() < 4e-4
+
+
+@pytest.mark.parametrize("integer_bits", range(7))
+def test_tanh(integer_bits: int) -> None:
+    x = np.arange(-(2**15), 2**15)
+    real = np.tanh(x / 2 ** (15 - integer_bits))
+    assert np.abs(fixed_point.tanh(x, integer_bits) / 2**15 - real).max() < 4e-4
+
+
+def test_exp() -> None:
+    x = -np.arange(0, 2**31, 2**31 // 5000)
+    assert np.abs(fixed_point.exp(x, 5) / 2**31 - np.exp(x / 2**26)).max() < 1e-6

@@ -11,6 +11,7 @@ from mcugen.ir.ops.elementwise import Add, Mul
 from mcugen.ir.ops.epilogues import ArgMax, Lookup, Requantize, Rescale, Threshold
 from mcugen.ir.ops.layout import Concat, Pad, Reshape, Slice, Transpose
 from mcugen.ir.ops.resample import Resize, Spread, TransposeConv2d
+from mcugen.ir.ops.smooth import Logistic, Smooth, Tanh
 from mcugen.ir.ops.softmax import Softmax
 from mcugen.ir.ops.states import StateWrite
 from mcugen.ir.ops.windows import AveragePool, MaxPool, SumPool, Window, Windowed
@@ -34,6 +35,8 @@ _OPS: tuple[type[Op], ...] = (
     Rescale,
     Threshold,
     Lookup,
+    Logistic,
+    Tanh,
     Softmax,
     ArgMax,
     StateWrite,
@@ -50,6 +53,7 @@ __all__ = [
     "Conv2d",
     "Env",
     "Linear",
+    "Logistic",
     "Lookup",
     "MaxPool",
     "Mul",
@@ -61,10 +65,12 @@ __all__ = [
     "Reshape",
     "Resize",
     "Slice",
+    "Smooth",
     "Softmax",
     "Spread",
     "StateWrite",
     "SumPool",
+    "Tanh",
     "Threshold",
     "Transpose",
     "TransposeConv2d",
