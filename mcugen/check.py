@@ -97,7 +97,7 @@ class Checker:
         """Compare on samples x [N, ...] (real, the model's order) with labels y [N].
 
         Args:
-            x: samples as the model takes them.
+            x: samples in [0, 1] (see `Boundary.taken`).
             y: class of each sample.
             layers: compare every quantized tensor too.
             progress: called with the number of samples done since the last call.
@@ -106,11 +106,12 @@ class Checker:
             McugenError: the samples do not fit the model, or a layer of the C touches memory that
                 is not its own.
         """
-        self.host.check_memory(input_boundary(self.program).levels(x[:MEMORY_SAMPLES]))
+        boundary = input_boundary(self.program)
+        self.host.check_memory(boundary.levels(boundary.taken(x[:MEMORY_SAMPLES])))
         counts = _Counts()
         for first in range(0, len(x), BATCH):
-            batch = x[first : first + BATCH]
-            levels = input_boundary(self.program).levels(batch)
+            batch = boundary.taken(x[first : first + BATCH])
+            levels = boundary.levels(batch)
             answer = self.original.answer(batch, layers)
             values = interp.trace(self.program, levels)
             c = self.host.run_batch(levels)

@@ -218,7 +218,8 @@ def _levels(manifest: Manifest, x: np.ndarray) -> np.ndarray:
 
     source = manifest.input
     meaning = Meaning((source.scale,), source.zero_point)
-    return Boundary(source.torch_shape, source.lo, source.hi, meaning).levels(x)
+    boundary = Boundary(source.torch_shape, source.lo, source.hi, meaning)
+    return boundary.levels(boundary.taken(x))
 
 
 def run(

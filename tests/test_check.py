@@ -10,6 +10,7 @@ import pytest
 from mcugen import pipeline
 from mcugen.build.firmware import build_firmware
 from mcugen.check import CheckReport
+from mcugen.ir.program import Meaning
 from mcugen.run.samples import Boundary
 from mcugen.target.boards import load_board
 
@@ -82,6 +83,15 @@ def test_qemu_gives_the_hosts_bytes(tmp_path: Path) -> None:
     assert (report.samples, report.mismatched_bytes, report.retries) == (QEMU_IMAGES, 0, 0)
     assert report.accuracy > 0.9
     assert report.cycles is None
+
+
+def test_pixels_are_what_the_input_ranges_over() -> None:
+    x = np.array([[0, 1, 1 / 255]], np.float32)
+    of_bytes, of_shares = (
+        Boundary((1, 3), -128, 127, Meaning((scale,), -128)) for scale in (1.0, 1 / 255)
+    )
+    assert of_bytes.levels(of_bytes.taken(x)).tolist() == [[-128, 127, -127]]
+    assert of_shares.taken(x) is x
 
 
 def test_boundary_is_the_quantizer_of_the_input() -> None:

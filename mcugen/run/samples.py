@@ -22,6 +22,16 @@ class Boundary:
     hi: int
     meaning: Meaning
 
+    def taken(self, x: np.ndarray) -> np.ndarray:
+        """Samples in [0, 1] as the model takes them: times 255 where its input is 0 … 255.
+
+        Data sets give pixels in [0, 1]; models that were trained on bytes say so by their grid.
+        """
+        low, high = (
+            self.meaning.scale[0] * (end - self.meaning.zero) for end in (self.lo, self.hi)
+        )
+        return x * np.float32(255) if (low, round(high)) == (0, 255) else x
+
     def levels(self, x: np.ndarray) -> np.ndarray:
         """Real samples [N, ...] in PyTorch's order as integers in memory order (NHWC).
 
