@@ -35,7 +35,7 @@ class Recipe:
     code_bytes: int = 400
     """Rough, for ranking by size; what the linker makes of it is in `mcugen build`."""
     helpers: frozenset[str] = frozenset()
-    """Shared functions of templates/helpers/ that the kernel calls."""
+    """Shared functions that it calls: each a template in templates/helpers/ and its arguments."""
     routines: tuple[Routine, ...] = ()
     """Straight-line routines that it calls; layers with equal ones share them."""
 

@@ -10,8 +10,8 @@ end of its type, so that 256·x0 − x1 fits int16, for which the starts of the 
 256 times what they stand for, modulo 2^32: only the whole sum must fit 24 bits.
 
 Four pixels meet two outputs at a time, or one pixel meets four outputs where there are fewer
-pixels; templates/paired.j2 holds both loops. A step that requantizes onto 8 bits is finished in
-registers (see `upper`), any other stores its sums for the epilogue.
+pixels; templates/paired.j2 holds both loops. A step that scales its sums onto 8 bits is finished in
+registers (see `finish`), any other stores them for the epilogue.
 """
 
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ from mcugen.ir import ops
 from mcugen.ir.types import Int
 from mcugen.kernels.constants import Constant, bit_words
 from mcugen.kernels.epilogue import Epilogue, epilogue_of
+from mcugen.kernels.finish import Finish, finish, saturates
 from mcugen.kernels.step import Step
 from mcugen.kernels.storage import INT8, INT16, UINT8
-from mcugen.kernels.upper import Upper, saturates, upper
 from mcugen.target.cores import Core
 
 #: Sums are 2^BITS times too large.
@@ -32,7 +32,7 @@ BITS = 8
 #: Inputs in a word of weights.
 _WORD = 4
 #: Sums that fit 24 bits, with room for what `upper` adds to them.
-_MOST = 2**23 - 2**14
+_MOST = 2**23 - 2**14 - 1
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,11 @@ class Paired:
 
     shape: Shape
     routine: str
-    """The shared function that forms sums, behind the model's prefix."""
+    """The shared function that forms sums, behind the model's prefix and `paired`."""
     stored: bool
     """It stores them; else it stores outputs."""
-    shift: int
-    """The last shift of the requantization."""
+    shift: int | None
+    """The last shift of all channels, where it is one."""
     flip: str
     """What turns four input bytes into int8, as C."""
     outside: tuple[str, str]
@@ -65,7 +65,7 @@ class Paired:
 
     @property
     def helpers(self) -> frozenset[str]:
-        return frozenset({"dsp", "paired_expand", self.routine})
+        return frozenset({"dsp", "paired_expand", f"paired_sums {self.routine.replace('_', ' ')}"})
 
     @property
     def scratch_words(self) -> int:
@@ -117,14 +117,14 @@ def paired(step: Step, shape: Shape) -> Paired:
     op, c = step.op, step.inputs[0].storage.c
     assert isinstance(op, ops.Conv2d | ops.Linear)
     whole = step.accumulator.channels % shape.lanes == 0
-    form = upper(step, op.products(step.env).bounds, BITS) if whole else None
+    form = finish(step, op.products(step.env).bounds, BITS) if whole else None
     lowered = op.x_zero - (c.hi - INT8.hi)
     odd = lowered - INT8.hi
     return Paired(
         shape=shape,
-        routine=_routine(shape, step.output.storage.c.dtype if form else None),
+        routine=f"{'quads' if shape.together > 1 else 'singles'}_{_result(step, form)}",
         stored=form is None,
-        shift=form.shift if form else 0,
+        shift=form.shift if form else None,
         flip="0x80808080u" if c is UINT8 else "0u",
         outside=(_both(odd), _both(256 * lowered - odd)),
         weights=_packed(step, shape, form),
@@ -132,16 +132,16 @@ def paired(step: Step, shape: Shape) -> Paired:
     )
 
 
-def _routine(shape: Shape, dtype: str | None) -> str:
-    return f"paired_{'quads' if shape.together > 1 else 'singles'}_{dtype or 'sums'}"
+def _result(step: Step, form: Finish | None) -> str:
+    return f"{form.way}_{step.output.storage.c.dtype}" if form else "sums"
 
 
 def _both(value: int) -> str:
     return f"0x{(value & 0xFFFF) * 0x10001:08X}u"
 
 
-def _packed(step: Step, shape: Shape, form: Upper | None) -> Constant:
-    """For each block of outputs: starts, words of weights, then multipliers and addends."""
+def _packed(step: Step, shape: Shape, form: Finish | None) -> Constant:
+    """For each block of outputs: starts, words of weights, then numbers for the finish."""
     op, c = step.op, step.inputs[0].storage.c
     assert isinstance(op, ops.Conv2d | ops.Linear)
     rows = _rows(step)
@@ -151,7 +151,7 @@ def _packed(step: Step, shape: Shape, form: Upper | None) -> Constant:
     words = np.ascontiguousarray(_halves(rows), dtype="<i2").view("<u4")
     parts = [(start << BITS)[:, None] & 0xFFFFFFFF, words]
     if form:
-        parts.append(np.stack([form.multiplier, form.addend], axis=1) & 0xFFFFFFFF)
+        parts.append(form.columns & 0xFFFFFFFF)
     missing = shape.blocks * shape.lanes - len(rows)
     blocks = [
         np.pad(part, ((0, missing), (0, 0))).reshape(shape.blocks, shape.lanes, -1)
@@ -162,7 +162,7 @@ def _packed(step: Step, shape: Shape, form: Upper | None) -> Constant:
     lanes = f"[{shape.lanes} outputs]"
     layout = f"[block of outputs]: starts {lanes}, then [four inputs]{lanes}"
     if form:
-        layout += f", then multiplier and addend {lanes}"
+        layout += f", then {lanes} numbers for the finish"
     return bit_words("weights", flat.astype("<u4"), "weights", layout)
 
 

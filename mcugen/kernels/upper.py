@@ -17,7 +17,7 @@ import numpy as np
 
 from mcugen.ir import ops
 from mcugen.kernels.step import Step
-from mcugen.kernels.storage import INT8, INT32, UINT8
+from mcugen.kernels.storage import INT32
 
 #: Numbers `a` that are tried for a channel, and how many of the nearest are checked.
 _TRIED = 2**14
@@ -35,23 +35,12 @@ class Upper:
     shift: int
 
 
-def saturates(step: Step) -> bool:
-    """The step requantizes onto all of int8 or of uint8."""
-    epilogue = step.epilogue.op if step.epilogue else None
-    c = step.output.storage.c
-    if not isinstance(epilogue, ops.Requantize) or c not in (INT8, UINT8):
-        return False
-    return (epilogue.lo, epilogue.hi) == (c.lo, c.hi)
-
-
 def upper(step: Step, bounds: tuple[np.ndarray, np.ndarray], bits: int) -> Upper | None:
-    """The form of the requantization of `step`, None where none was found.
+    """The form of a step's requantization onto 8 bits, None where none was found.
 
     `bounds`: the least and the greatest accumulator of each channel, in whose 2^`bits`-fold 32 bits
     have room for `_TRIED` more; the sums are formed that many times too large.
     """
-    if not saturates(step):
-        return None
     assert step.epilogue is not None
     op = step.epilogue.op
     assert isinstance(op, ops.Requantize)

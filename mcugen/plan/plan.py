@@ -39,6 +39,14 @@ class Kept:
     """What each element holds after a reset, as C; empty for 0."""
 
 
+@dataclass(frozen=True)
+class Helper:
+    """A template in templates/helpers/, and what its functions are made for."""
+
+    template: str
+    arguments: tuple[str, ...]
+
+
 _Role = Literal["input", "output", "scratch", "kept"]
 
 
@@ -65,8 +73,8 @@ class EmitPlan:
     input: Endpoint
     output: Endpoint
     layers: tuple[Layer, ...]
-    helpers: tuple[str, ...]
-    """Shared functions that kernels call, each a template in templates/helpers/."""
+    helpers: tuple[Helper, ...]
+    """Shared functions that kernels call."""
     routines: tuple[Printed, ...]
     """Straight-line routines that kernels call."""
     assembly_macro: str
@@ -132,7 +140,7 @@ def build_plan(program: Program, core: Core, name: str, wishes: Wishes = DEFAULT
         input=_endpoint(program, fused, arena, program.inputs[0].name),
         output=_endpoint(program, fused, arena, program.output),
         layers=layers,
-        helpers=tuple(sorted({name for item in found.chosen for name in item.recipe.all_helpers})),
+        helpers=_helpers(found),
         routines=routines,
         assembly_macro=architecture_macro(core),
         states=states,
@@ -145,6 +153,12 @@ def build_plan(program: Program, core: Core, name: str, wishes: Wishes = DEFAULT
         peak_layer=layers[arena.peak_step].name if at_peak else None,
         peak=_live(found, fused, layers) if at_peak else (),
     )
+
+
+def _helpers(found: Arrangement) -> tuple[Helper, ...]:
+    wanted = sorted({name for item in found.chosen for name in item.recipe.all_helpers})
+    parts = [name.split(" ") for name in wanted]
+    return tuple(Helper(f"helpers/{item[0]}.c.j2", tuple(item[1:])) for item in parts)
 
 
 def _states(program: Program, behind: int) -> tuple[Kept, ...]:

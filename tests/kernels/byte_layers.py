@@ -45,6 +45,8 @@ class _Writer:
             return acc
         if kind < 0.2:
             return self.thresholds(b, acc)
+        if kind < 0.4:
+            return rescaled(b, acc, (INT8, UINT8)[self.between(0, 1)], self.rng)
         target = (INT8, UINT8, INT8, UINT8, Int(8, True, -100, 90), Int(4, False, 0, 15))
         return requantized(b, acc, target[self.between(0, 5)], self.rng)
 
@@ -77,6 +79,27 @@ def requantized(b: Builder, acc: str, target: Int, rng: np.random.Generator) -> 
             b.const(multiplier, Int(32, True, INT32_MIN, INT32_MAX)),
             b.const(bias, Int(64, True, -(2**63), 2**63 - 1)),
             shift=shift,
+            lo=target.lo,
+            hi=target.hi,
+        )
+    )
+
+
+def rescaled(b: Builder, acc: str, target: Int, rng: np.random.Generator) -> str:
+    """As `requantized`, with a bias and two roundings."""
+    kind = b.program(acc).env.type(acc)
+    rows = int(rng.choice([1, kind.channels]))
+    part = kind.integer.levels / float(rng.choice([0.7, 3, 10]))
+    exponent = np.ceil(np.log2(target.levels / part)).astype(int) - rng.integers(0, 3, rows)
+    int32 = Int(32, True, INT32_MIN, INT32_MAX)
+    bias = rng.integers(-int(part) // 4 - 1, int(part) // 4 + 1, rows)
+    return b.op(
+        ops.Rescale(
+            acc,
+            b.const(bias, int32),
+            b.const(rng.integers(2**30, 2**31, rows), int32),
+            b.const(np.clip(exponent, -31, 0), int32),
+            zero=int(rng.choice([target.lo, (target.lo + target.hi) // 2, 3])),
             lo=target.lo,
             hi=target.hi,
         )
