@@ -25,14 +25,13 @@ from mcugen.kernels.epilogue import Epilogue, epilogue_of
 from mcugen.kernels.finish import Finish, finish, saturates
 from mcugen.kernels.step import Step
 from mcugen.kernels.storage import INT8, INT16, UINT8
+from mcugen.kernels.upper import most
 from mcugen.target.cores import Core
 
 #: Sums are 2^BITS times too large.
 BITS = 8
 #: Inputs in a word of weights.
 _WORD = 4
-#: Sums that fit 24 bits, with room for what `upper` adds to them.
-_MOST = 2**23 - 2**14 - 1
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def accepts(step: Step, core: Core, op: type[ops.Conv2d | ops.Linear]) -> bool:
     if not c.lo <= main.x_zero <= c.hi or _halves(_rows(step)).min() < INT16.lo:
         return False
     low, high = main.products(step.env).bounds
-    return max(-low.min(), high.max()) <= _MOST
+    return max(-low.min(), high.max()) <= most(BITS)
 
 
 def _rows(step: Step) -> np.ndarray:

@@ -35,6 +35,11 @@ class Upper:
     shift: int
 
 
+def most(bits: int) -> int:
+    """The largest sums that leave room for numbers `a`, formed 2^`bits` times too large."""
+    return 2 ** (31 - bits) - _TRIED - 1
+
+
 def upper(step: Step, bounds: tuple[np.ndarray, np.ndarray], bits: int) -> Upper | None:
     """The form of a step's requantization onto 8 bits, None where none was found.
 

@@ -52,6 +52,17 @@ void MODEL_LAYER_HOOK(uint32_t layer);
 #define RESIDUAL_LAYER(index) ((void)0)
 #endif
 
+/* The routines below exist as assembly for cores with the DSP extension and as C that computes the
+ * same; -DMODEL_PORTABLE takes the C. */
+#ifndef MODEL_PORTABLE
+#ifdef __ARM_FEATURE_DSP
+#define RESIDUAL_DSP
+#endif
+#endif
+#ifndef MODEL_FAST_CODE_SECTION
+#define MODEL_FAST_CODE_SECTION ".text.residual"
+#endif
+
 /* The product of two 32-bit numbers in 64 bits. Where no instruction forms it, four halves do: the
  * compiler's own routine branches on what it multiplies. */
 static inline int64_t residual_product(int32_t a, int32_t b)
@@ -69,76 +80,207 @@ static inline int64_t residual_product(int32_t a, int32_t b)
 #endif
 }
 
-/* First tap of a window that begins at `origin` to lie at or behind the image's first position. */
-static inline int32_t residual_tap_begin(int32_t origin, int32_t dilation, int32_t size)
-{
-    const int32_t begin = (origin < 0) ? ((dilation - 1 - origin) / dilation) : 0;
-    return (begin < size) ? begin : size;
-}
-
-/* One past the last tap before the image's end at `extent`; `begin` where no tap is inside. */
-static inline int32_t residual_tap_end(int32_t origin, int32_t dilation, int32_t size,
-                                       int32_t extent, int32_t begin)
-{
-    const int32_t room = (extent - origin) + dilation - 1;
-    const int32_t inside = (room > 0) ? (room / dilation) : 0;
-    const int32_t end = (inside < size) ? inside : size;
-    return (end > begin) ? end : begin;
-}
-
 /*
  * dw
  * conv2d + requantize, 4x4x3 i8 -> 4x4x3 i8
- * 432 MACs, kernel depthwise_conv2d
- * in at arena+0 (48 B)
- * out at arena+48 (48 B)
+ * 432 MACs, kernel depthwise_planar
+ * in at arena+208 (48 B)
+ * out at arena+256 (48 B)
  */
-/* dw: [channel][row][column] */
-static const int8_t residual_dw_weights[27] MODEL_WEIGHTS_SECTION = {
-    -13, -12, -11, -10, -9, -8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11,
-    12, 13,
+/* dw: [output]: start, 2 numbers for the finish, pairs of weights */
+static const uint32_t residual_dw_weights[24] MODEL_WEIGHTS_SECTION = {
+    0x0000F300u, 0x47868C00u, 0x00005000u, 0xF500F300u, 0xF800F600u, 0xFB00F900u, 0xF700F400u,
+    0x0000FA00u, 0x00000000u, 0x4D7C6D00u, 0x00005000u, 0xFE00FC00u, 0x0100FF00u, 0x04000200u,
+    0x0000FD00u, 0x00000300u, 0xFFFF0D00u, 0x53724E00u, 0x00005000u, 0x07000500u, 0x0A000800u,
+    0x0D000B00u, 0x09000600u, 0x00000C00u,
 };
 
-/* dw: [channel] */
-static const int32_t residual_dw_multiplier[3] MODEL_WEIGHTS_SECTION = {
-    1200000000, 1300000000, 1400000000,
-};
+/* All outputs of one channel from its plane, 8 bytes a line. */
+#ifdef RESIDUAL_DSP
+void residual_dw_plane(uint8_t *out, const uint8_t *x, const uint32_t *parameters);
+__extension__ __asm__(
+    ".pushsection " MODEL_FAST_CODE_SECTION ", \"ax\", %progbits\n"
+    ".syntax unified\n"
+    ".thumb\n"
+    ".balign 4\n"
+    ".global residual_dw_plane\n"
+    ".hidden residual_dw_plane\n"
+    ".type residual_dw_plane, %function\n"
+    ".thumb_func\n"
+    "residual_dw_plane:\n"
+    "push {r4-r11, lr}\n"
+    "sub sp, #48\n"
+    "add r3, sp, #0\n"
+    "ldm r2!, {r4-r11}\n"
+    "stm r3!, {r4-r11}\n"
+    "1:\n"
+    "str r0, [sp, #40]\n"
+    "str r1, [sp, #44]\n"
+    "movw r3, #2\n"
+    "str r3, [sp, #32]\n"
+    "2:\n"
+    "ldr r2, [r1, #0]\n"
+    "ldr r4, [sp, #12]\n"
+    "ldr r5, [sp, #0]\n"
+    "ldr r7, [sp, #24]\n"
+    "sxtb16 r3, r2\n"
+    "sxtb16 r2, r2, ror #8\n"
+    "smlad r6, r3, r4, r5\n"
+    "smlabb r6, r2, r7, r6\n"
+    "smlad r2, r2, r4, r5\n"
+    "smlatb r2, r3, r7, r2\n"
+    "ldr r3, [r1, #8]\n"
+    "ldr r9, [sp, #16]\n"
+    "sxtb16 r8, r3\n"
+    "sxtb16 r3, r3, ror #8\n"
+    "smlad r6, r8, r9, r6\n"
+    "smlabt r6, r3, r7, r6\n"
+    "smlad r2, r3, r9, r2\n"
+    "smlatt r2, r8, r7, r2\n"
+    "smlad r10, r8, r4, r5\n"
+    "smlabb r10, r3, r7, r10\n"
+    "smlad r3, r3, r4, r5\n"
+    "smlatb r3, r8, r7, r3\n"
+    "ldr r8, [r1, #16]\n"
+    "ldr r12, [sp, #20]\n"
+    "ldr lr, [sp, #28]\n"
+    "sxtb16 r11, r8\n"
+    "sxtb16 r8, r8, ror #8\n"
+    "smlad r6, r11, r12, r6\n"
+    "smlabb r6, r8, lr, r6\n"
+    "smlad r2, r8, r12, r2\n"
+    "smlatb r2, r11, lr, r2\n"
+    "ldr lr, [sp, #4]\n"
+    "ldr r12, [sp, #8]\n"
+    "smmla r6, r6, lr, r12\n"
+    "smmla r2, r2, lr, r12\n"
+    "ssat r6, #8, r6, asr #13\n"
+    "strb r6, [r0, #0]\n"
+    "ssat r2, #8, r2, asr #13\n"
+    "strb r2, [r0, #3]\n"
+    "smlad r10, r11, r9, r10\n"
+    "smlabt r10, r8, r7, r10\n"
+    "smlad r3, r8, r9, r3\n"
+    "smlatt r3, r11, r7, r3\n"
+    "smlad r2, r11, r4, r5\n"
+    "smlabb r2, r8, r7, r2\n"
+    "smlad r8, r8, r4, r5\n"
+    "smlatb r8, r11, r7, r8\n"
+    "ldr r11, [r1, #24]\n"
+    "ldr r4, [sp, #20]\n"
+    "ldr r5, [sp, #28]\n"
+    "sxtb16 r6, r11\n"
+    "sxtb16 r11, r11, ror #8\n"
+    "smlad r10, r6, r4, r10\n"
+    "smlabb r10, r11, r5, r10\n"
+    "smlad r3, r11, r4, r3\n"
+    "smlatb r3, r6, r5, r3\n"
+    "smmla r10, r10, lr, r12\n"
+    "smmla r3, r3, lr, r12\n"
+    "ssat r10, #8, r10, asr #13\n"
+    "strb r10, [r0, #12]\n"
+    "ssat r3, #8, r3, asr #13\n"
+    "strb r3, [r0, #15]\n"
+    "ldr r3, [sp, #12]\n"
+    "ldr r10, [sp, #0]\n"
+    "smlad r2, r6, r9, r2\n"
+    "smlabt r2, r11, r7, r2\n"
+    "smlad r8, r11, r9, r8\n"
+    "smlatt r8, r6, r7, r8\n"
+    "smlad r9, r6, r3, r10\n"
+    "smlabb r9, r11, r7, r9\n"
+    "smlad r10, r11, r3, r10\n"
+    "smlatb r10, r6, r7, r10\n"
+    "ldr r6, [r1, #32]\n"
+    "sxtb16 r3, r6\n"
+    "sxtb16 r6, r6, ror #8\n"
+    "smlad r2, r3, r4, r2\n"
+    "smlabb r2, r6, r5, r2\n"
+    "smlad r8, r6, r4, r8\n"
+    "smlatb r8, r3, r5, r8\n"
+    "smmla r2, r2, lr, r12\n"
+    "smmla r8, r8, lr, r12\n"
+    "ssat r2, #8, r2, asr #13\n"
+    "strb r2, [r0, #24]\n"
+    "ssat r8, #8, r8, asr #13\n"
+    "strb r8, [r0, #27]\n"
+    "ldr r8, [sp, #16]\n"
+    "smlad r9, r3, r8, r9\n"
+    "smlabt r9, r6, r7, r9\n"
+    "smlad r10, r6, r8, r10\n"
+    "smlatt r10, r3, r7, r10\n"
+    "ldr r7, [r1, #40]\n"
+    "sxtb16 r3, r7\n"
+    "sxtb16 r7, r7, ror #8\n"
+    "smlad r9, r3, r4, r9\n"
+    "smlabb r9, r7, r5, r9\n"
+    "smlad r10, r7, r4, r10\n"
+    "smlatb r10, r3, r5, r10\n"
+    "smmla r9, r9, lr, r12\n"
+    "smmla r12, r10, lr, r12\n"
+    "ssat r9, #8, r9, asr #13\n"
+    "strb r9, [r0, #36]\n"
+    "ssat r12, #8, r12, asr #13\n"
+    "strb r12, [r0, #39]\n"
+    "add r0, r0, #6\n"
+    "add r1, r1, #2\n"
+    "ldr r3, [sp, #32]\n"
+    "subs r3, #1\n"
+    "str r3, [sp, #32]\n"
+    "bne.w 2b\n"
+    "ldr r0, [sp, #40]\n"
+    "ldr r1, [sp, #44]\n"
+    "add r0, r0, #48\n"
+    "add r1, r1, #32\n"
+    "add sp, #48\n"
+    "pop {r4-r11, pc}\n"
 
-static inline int8_t residual_dw_epilogue(int32_t acc, uint32_t channel)
+    ".size residual_dw_plane, . - residual_dw_plane\n"
+    ".popsection\n");
+#else
+static void residual_dw_plane(uint8_t *out, const uint8_t *x, const uint32_t *parameters)
 {
-    const int32_t multiplier = residual_dw_multiplier[channel];
-    const int64_t bias = 343597383680;
-    const int64_t product = residual_product(acc, multiplier);
-    int32_t value = (int32_t)((product + bias) >> 37);
-    return (int8_t)value;
+    for (uint32_t line = 0u; line < 4u; line++) {
+        for (uint32_t i = 0u; i < 4u; i++) {
+            const int8_t *const first = (const int8_t *)(x + line * 8u + i * 1u);
+            uint32_t sum = parameters[0];
+            sum += (uint32_t)((int16_t)(parameters[3] & 0xFFFFu) * (int32_t)first[0]);
+            sum += (uint32_t)((int16_t)(parameters[3] >> 16) * (int32_t)first[2]);
+            sum += (uint32_t)((int16_t)(parameters[4] & 0xFFFFu) * (int32_t)first[8]);
+            sum += (uint32_t)((int16_t)(parameters[4] >> 16) * (int32_t)first[10]);
+            sum += (uint32_t)((int16_t)(parameters[5] & 0xFFFFu) * (int32_t)first[16]);
+            sum += (uint32_t)((int16_t)(parameters[5] >> 16) * (int32_t)first[18]);
+            sum += (uint32_t)((int16_t)(parameters[6] & 0xFFFFu) * (int32_t)first[1]);
+            sum += (uint32_t)((int16_t)(parameters[6] >> 16) * (int32_t)first[9]);
+            sum += (uint32_t)((int16_t)(parameters[7] & 0xFFFFu) * (int32_t)first[17]);
+            const int64_t product = residual_product((int32_t)sum, (int32_t)parameters[1]);
+            int32_t value = ((int32_t)(product >> 32) + (int32_t)parameters[2]) >> 13;
+            value = (value < -128) ? -128 : value;
+            value = (value > 127) ? 127 : value;
+            out[line * 12u + i * 3u] = (uint8_t)value;
+        }
+    }
 }
-
-RESIDUAL_LAYER_FUNCTION void residual_dw(const int8_t *restrict in, int8_t *restrict out)
+#endif
+RESIDUAL_LAYER_FUNCTION void residual_dw(const int8_t *restrict in, int8_t *restrict out, uint32_t *restrict scratch)
 {
-    for (int32_t y = 0; y < 4; y++) {
-        const int32_t top = y - 1;
-        const int32_t ky_begin = residual_tap_begin(top, 1, 3);
-        const int32_t ky_end = residual_tap_end(top, 1, 3, 4, ky_begin);
-        for (int32_t x = 0; x < 4; x++) {
-            const int32_t left = x - 1;
-            const int32_t kx_begin = residual_tap_begin(left, 1, 3);
-            const int32_t kx_end = residual_tap_end(left, 1, 3, 4, kx_begin);
-            const int8_t *filter = residual_dw_weights;
-            for (uint32_t channel = 0u; channel < 3u; channel++) {
-                const int8_t *const source = in + channel;
-                int32_t acc = 0;
-                for (int32_t ky = ky_begin; ky < ky_end; ky++) {
-                    const int32_t row = (top + ky) * 4;
-                    const int8_t *const weight = filter + ky * 3;
-                    for (int32_t kx = kx_begin; kx < kx_end; kx++) {
-                        acc += (int32_t)weight[kx] * ((int32_t)source[(row + left + kx) * 3] - 3);
-                    }
-                }
-                filter += 9;
-                *out = residual_dw_epilogue(acc, channel);
-                out++;
+    uint8_t *const plane = (uint8_t *)scratch;
+    const uint32_t *parameters = residual_dw_weights;
+    const uint8_t *from = (const uint8_t *)in;
+    uint8_t *to = (uint8_t *)out;
+    for (uint32_t i = 0u; i < 52u; i++) {
+        scratch[i] = 0x03030303u;
+    }
+    for (uint32_t channel = 0u; channel < 3u; channel++) {
+        for (uint32_t line = 0u; line < 4u; line++) {
+            for (uint32_t i = 0u; i < 4u; i++) {
+                plane[9u + line * 8u + i] = from[line * 12u + i * 3u];
             }
         }
+        from++;
+        residual_dw_plane(to, plane, parameters);
+        to++;
+        parameters += 8;
     }
 }
 
@@ -146,8 +288,8 @@ RESIDUAL_LAYER_FUNCTION void residual_dw(const int8_t *restrict in, int8_t *rest
  * skip
  * add + requantize, 4x4x3 i8, 4x4x3 i8 -> 4x4x3 i4
  * kernel add
- * in_0 at arena+48 (48 B), in_1 at arena+0 (48 B)
- * out at arena+0 (48 B); the output runs over the input, which is read before it is written
+ * in_0 at arena+256 (48 B), in_1 at arena+208 (48 B)
+ * out at arena+256 (48 B); the output runs over the input, which is read before it is written
  */
 static inline int8_t residual_skip_epilogue(int32_t acc, uint32_t channel)
 {
@@ -180,8 +322,8 @@ RESIDUAL_LAYER_FUNCTION void residual_skip(const int8_t *in_0, const int8_t *in_
  * lookup
  * lookup, 4x4x3 i4 -> 4x4x3 u4
  * kernel convert
- * in at arena+0 (48 B)
- * out at arena+0 (48 B); the output runs over the input, which is read before it is written
+ * in at arena+256 (48 B)
+ * out at arena+0 (48 B)
  */
 /* lookup: [channel][level] */
 static const int8_t residual_lookup_table[16] MODEL_WEIGHTS_SECTION = {
@@ -195,7 +337,7 @@ static inline uint8_t residual_lookup_epilogue(int32_t acc, uint32_t channel)
     return (uint8_t)residual_lookup_table[row + (uint32_t)(acc - (-8))];
 }
 
-RESIDUAL_LAYER_FUNCTION void residual_lookup(const int8_t *in, uint8_t *out)
+RESIDUAL_LAYER_FUNCTION void residual_lookup(const int8_t *restrict in, uint8_t *restrict out)
 {
     for (uint32_t pixel = 0u; pixel < 1u; pixel++) {
         for (uint32_t i = 0u; i < 48u; i++) {
@@ -258,7 +400,7 @@ residual_status residual_reset(residual_t *net)
 
 int8_t *residual_input(residual_t *net)
 {
-    return (net == NULL) ? NULL : ((int8_t *)(net->arena.bytes + 0));
+    return (net == NULL) ? NULL : ((int8_t *)(net->arena.bytes + 208));
 }
 
 const int32_t *residual_output(const residual_t *net)
@@ -272,11 +414,11 @@ residual_status residual_run(residual_t *net)
         return RESIDUAL_ERROR_NULL;
     }
     RESIDUAL_LAYER(0u);
-    residual_dw((const int8_t *)(net->arena.bytes + 0), (int8_t *)(net->arena.bytes + 48)); /* 4x4x3 i8 -> 4x4x3 i8; in +0, out +48 */
+    residual_dw((const int8_t *)(net->arena.bytes + 208), (int8_t *)(net->arena.bytes + 256), net->arena.words + 0); /* 4x4x3 i8 -> 4x4x3 i8; in +208, out +256 */
     RESIDUAL_LAYER(1u);
-    residual_skip((const int8_t *)(net->arena.bytes + 48), (const int8_t *)(net->arena.bytes + 0), (int8_t *)(net->arena.bytes + 0)); /* 4x4x3 i8, 4x4x3 i8 -> 4x4x3 i4; in_0 +48, in_1 +0, out +0 */
+    residual_skip((const int8_t *)(net->arena.bytes + 256), (const int8_t *)(net->arena.bytes + 208), (int8_t *)(net->arena.bytes + 256)); /* 4x4x3 i8, 4x4x3 i8 -> 4x4x3 i4; in_0 +256, in_1 +208, out +256 */
     RESIDUAL_LAYER(2u);
-    residual_lookup((const int8_t *)(net->arena.bytes + 0), net->arena.bytes + 0); /* 4x4x3 i4 -> 4x4x3 u4; in +0, out +0 */
+    residual_lookup((const int8_t *)(net->arena.bytes + 256), net->arena.bytes + 0); /* 4x4x3 i4 -> 4x4x3 u4; in +256, out +0 */
     RESIDUAL_LAYER(3u);
     residual_pool(net->arena.bytes + 0, (int32_t *)(net->arena.words + 12)); /* 4x4x3 u4 -> 1x1x3 i32; in +0, out +48 */
     RESIDUAL_LAYER(RESIDUAL_LAYER_COUNT);

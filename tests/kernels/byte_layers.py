@@ -39,6 +39,15 @@ class _Writer:
         data = np.clip(np.rint(self.rng.normal(0, spread, shape)), -127, 127).astype(np.int64)
         return b.const(data, _WEIGHTS)
 
+    def padding(
+        self, shape: tuple[int, ...], size: tuple[int, int], dilation: tuple[int, int], most: int
+    ) -> tuple[int, ...]:
+        """Up to `most` on each side; what does not fit is padded until it does."""
+        padding = [self.between(0, most) for _ in range(4)]
+        for axis in (0, 1):
+            padding[2 * axis] += max(0, (size[axis] - 1) * dilation[axis] + 1 - shape[1 + axis])
+        return tuple(padding)
+
     def epilogue(self, b: Builder, acc: str) -> str:
         kind = self.rng.random()
         if kind < 0.1:
@@ -127,16 +136,35 @@ def conv2d_layer(seed: int) -> Program:
     b = Builder(TensorType(shape, w.input()))
     weights = w.weights(b, (w.channels(), *size, shape[-1]))
     most = 0 if size == (1, 1) else 2
-    padding = [w.between(0, most) for _ in range(4)]
-    # What does not fit is padded until it does.
-    for axis in (0, 1):
-        padding[2 * axis] += max(0, (size[axis] - 1) * dilation[axis] + 1 - shape[1 + axis])
     op = ops.Conv2d(
         b.x,
         weights,
         stride=(w.between(1, 2), w.between(1, 3)),
-        padding=tuple(padding),
+        padding=w.padding(shape, size, dilation, most),
         dilation=dilation,
         x_zero=w.zero(b.program(b.x).env.type(b.x).integer),
     )
     return replace(b.done(w.epilogue(b, b.op(op))), name=f"conv{seed}")
+
+
+def depthwise_layer(seed: int) -> Program:
+    """A depthwise convolution, of one output a channel or several, with all kinds of windows."""
+    w = _Writer(seed)
+    channels, copies = w.between(1, 9), int(w.rng.choice([1, 1, 2, 3]))
+    size = (3, 3) if w.rng.random() < 0.4 else (w.between(1, 6), w.between(1, 6))
+    if w.rng.random() < 0.15:
+        size = (1, w.between(7, 20)) if w.rng.random() < 0.5 else (w.between(7, 20), 1)
+    dilation = (w.between(1, 2), w.between(1, 3)) if w.rng.random() < 0.2 else (1, 1)
+    shape = (1, w.between(1, 13), w.between(1, 13), channels)
+    b = Builder(TensorType(shape, w.input()))
+    weights = w.weights(b, (channels * copies, *size, 1))
+    op = ops.Conv2d(
+        b.x,
+        weights,
+        stride=(w.between(1, 2), w.between(1, 3)),
+        padding=w.padding(shape, size, dilation, most=2),
+        dilation=dilation,
+        groups=channels,
+        x_zero=w.zero(b.program(b.x).env.type(b.x).integer),
+    )
+    return replace(b.done(w.epilogue(b, b.op(op))), name=f"depthwise{seed}")

@@ -25,6 +25,31 @@ class Kind(Enum):
     """All lanes as bit `index` of the operand."""
     LOOKUP = auto()
     """Two words from a table of pairs: pair (x >> index) mod 2^width of group `group`."""
+    PARAMETER = auto()
+    """Word `index` of the parameters, whose address no gate computes with."""
+    BYTES = auto()
+    """The word at byte `index` behind an address."""
+    EVEN = auto()
+    """Bytes 0 and 2 of a word as two numbers of 16 bits."""
+    ODD = auto()
+    """Bytes 1 and 3, likewise."""
+    PAIR = auto()
+    """The products of both halves of the first two operands, added to the third."""
+    SINGLE = auto()
+    """Half `index` of the first operand times half `width` of the second, plus the third."""
+    SCALE = auto()
+    """The high word of the product of the first two operands, plus the third."""
+    ROUND = auto()
+    """The high word of the product of two operands, rounded."""
+    LOWER = auto()
+    """The operand, one less where it is negative."""
+    PLUS = auto()
+    SHIFT = auto()
+    """The first operand shifted right by the second."""
+    SATURATE = auto()
+    """The operand shifted right by `index` and brought into the numbers of a byte."""
+    PUT = auto()
+    """Put the first operand into byte `index` behind the second."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +66,7 @@ class Gate:
 
 
 #: What is cheaper to make again than to keep on the stack.
-REMADE = (Kind.ROOT, Kind.CONSTANT)
+REMADE = (Kind.ROOT, Kind.CONSTANT, Kind.PARAMETER)
 #: Pairs in one group of a table, and the most inputs that choose among them.
 GROUP_INPUTS = 3
 GROUP_WORDS = 2 * 2**GROUP_INPUTS
@@ -54,6 +79,7 @@ class Network:
     gates: list[Gate] = field(default_factory=list)
     _count: int = 0
     _roots: dict[str, int] = field(default_factory=dict)
+    _parameters: dict[int, int] = field(default_factory=dict)
 
     def xor(self, a: int, b: int) -> int:
         return self._add(Kind.XOR, a, b)
@@ -90,10 +116,55 @@ class Network:
         self.gates.append(Gate(Kind.LOOKUP, results, operands, first, width, group))
         return results
 
-    def _add(self, kind: Kind, *operands: int, index: int = 0, name: str = "") -> int:
+    def parameter(self, index: int) -> int:
+        """Word `index` of the parameters."""
+        if index not in self._parameters:
+            self._parameters[index] = self._add(Kind.PARAMETER, index=index)
+        return self._parameters[index]
+
+    def bytes(self, name: str, index: int) -> int:
+        return self._add(Kind.BYTES, self.root(name), index=index)
+
+    def even(self, word: int) -> int:
+        return self._add(Kind.EVEN, word)
+
+    def odd(self, word: int) -> int:
+        return self._add(Kind.ODD, word)
+
+    def pair(self, numbers: int, weights: int, total: int) -> int:
+        return self._add(Kind.PAIR, numbers, weights, total)
+
+    def single(self, numbers: int, half: int, weights: int, side: int, total: int) -> int:
+        """A half of `numbers` times a side of `weights`, 0 for the lower, added to `total`."""
+        return self._add(Kind.SINGLE, numbers, weights, total, index=half, width=side)
+
+    def scale(self, total: int, multiplier: int, addend: int) -> int:
+        return self._add(Kind.SCALE, total, multiplier, addend)
+
+    def round(self, total: int, multiplier: int) -> int:
+        return self._add(Kind.ROUND, total, multiplier)
+
+    def lower(self, value: int) -> int:
+        return self._add(Kind.LOWER, value)
+
+    def plus(self, a: int, b: int) -> int:
+        return self._add(Kind.PLUS, a, b)
+
+    def shift(self, value: int, by: int) -> int:
+        return self._add(Kind.SHIFT, value, by)
+
+    def saturate(self, value: int, shift: int) -> int:
+        return self._add(Kind.SATURATE, value, index=shift)
+
+    def put(self, value: int, name: str, index: int) -> None:
+        self.gates.append(Gate(Kind.PUT, (), (value, self.root(name)), index))
+
+    def _add(
+        self, kind: Kind, *operands: int, index: int = 0, width: int = 0, name: str = ""
+    ) -> int:
         result = self._count
         self._count += 1
-        self.gates.append(Gate(kind, (result,), operands, index, name=name))
+        self.gates.append(Gate(kind, (result,), operands, index, width, name=name))
         return result
 
 

@@ -1,0 +1,273 @@
+"""Depthwise convolution of bytes with the DSP extension, channel by channel (see straight.windows).
+
+Four channels at a time are drawn out of the image into planes in scratch memory, with their padding
+around them; each plane then takes all its taps two at a time, and its bytes go to where the channel
+lies in the output. Lines of a plane are rows of the image or columns, whichever takes fewer cycles.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+
+from mcugen.ir import ops
+from mcugen.ir.ops import Window
+from mcugen.kernels.base import Kernel, Recipe
+from mcugen.kernels.constants import Constant, bit_words
+from mcugen.kernels.finish import Finish, finish, saturates
+from mcugen.kernels.step import Step
+from mcugen.kernels.storage import INT8, UINT8, CType
+from mcugen.kernels.straight.plane import FARTHEST, Plane
+from mcugen.kernels.straight.windows import Reach, Windows
+from mcugen.kernels.upper import most
+from mcugen.target.cores import Core
+
+#: Channels that are drawn out together: the bytes of a word.
+TOGETHER = 4
+#: Outputs across the lines that a tile may have.
+_ROWS = range(1, 9)
+#: How much slower smaller code may be.
+_NEAR = 1.03
+
+
+@dataclass(frozen=True)
+class Span:
+    """One axis of the image as the planes see it, in positions of the input."""
+
+    count: int
+    """Positions that are drawn out."""
+    step: int
+    """Bytes of the input from one to the next."""
+    before: int
+    """Positions of padding ahead of them."""
+
+
+@dataclass(frozen=True)
+class TapPlace:
+    """A tap in the portable twin."""
+
+    word: int
+    """The parameter that holds its weight, and how far up."""
+    up: int
+    at: int
+    """Its byte behind the window's first."""
+
+
+@dataclass(frozen=True)
+class Context:
+    plane: Plane
+    assembly: tuple[str, ...]
+    taps: tuple[TapPlace, ...]
+    number_c: str
+    """A byte of the input as a number."""
+    lo: int
+    hi: int
+    across: Span
+    along: Span
+    first: int
+    """The byte of a plane where the image begins."""
+    plane_bytes: int
+    scratch_words: int
+    outside: str
+    """A word of padding as C."""
+    channels: int
+    together: int
+    """Channels in whole words."""
+    copies: int
+    """Outputs per channel."""
+    words: int
+    """Parameters of an output."""
+    twice: bool
+    """Sums are rounded twice."""
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """An axis of the image: windows, positions, and bytes from one to the next."""
+
+    window: Window
+    input: int
+    output: int
+    step_in: int
+    step_out: int
+
+    @property
+    def reach(self) -> Reach:
+        window = self.window
+        return Reach(window.size, window.stride, window.dilation, self.output, self.step_out)
+
+    @property
+    def span(self) -> Span:
+        seen = self.reach.span(self.output) - self.window.before
+        return Span(max(0, min(self.input, seen)), self.step_in, self.window.before)
+
+
+def accepts(step: Step, core: Core) -> bool:
+    """Bytes by bytes onto bytes, each output channel from one of the input's."""
+    op = step.op
+    if not core.dsp or not isinstance(op, ops.Conv2d) or not step.reads_integers:
+        return False
+    source, weights = step.inputs[0], step.env.type(op.w).integer
+    if op.groups != source.type.channels or not _holds(INT8, weights.lo, weights.hi):
+        return False
+    c = source.storage.c
+    if c not in (INT8, UINT8) or (any(op.padding) and not _holds(c, op.x_zero, op.x_zero)):
+        return False
+    low, high = op.products(step.env).bounds
+    seen = all(axis.span.count for axis in _axes(step))
+    small = max(-low.min(), high.max()) <= most(_bits(step))
+    if not seen or not small or not saturates(step) or _chosen(step) is None:
+        return False
+    return _finish(step) is not None
+
+
+def _holds(c: CType, lo: int, hi: int) -> bool:
+    return c.lo <= lo and hi <= c.hi
+
+
+def _twice(step: Step) -> bool:
+    """Sums are rounded twice."""
+    return step.epilogue is not None and isinstance(step.epilogue.op, ops.Rescale)
+
+
+def _bits(step: Step) -> int:
+    """Weights are so many bits too large: what is rounded twice takes one, else more are better."""
+    return 1 if _twice(step) else INT8.bytes * 8
+
+
+def _finish(step: Step) -> Finish | None:
+    op = step.op
+    assert isinstance(op, ops.Conv2d)
+    return finish(step, op.products(step.env).bounds, _bits(step))
+
+
+def _axes(step: Step) -> tuple[_Axis, _Axis]:
+    """Rows and columns of the image."""
+    op = step.op
+    assert isinstance(op, ops.Conv2d)
+    _, height, width, _ = step.env.type(op.w).shape
+    vertical, horizontal = op.windows((height, width))
+    _, in_rows, in_columns, in_channels = step.inputs[0].type.shape
+    _, out_rows, out_columns, channels = step.output.type.shape
+    return (
+        _Axis(vertical, in_rows, out_rows, in_columns * in_channels, out_columns * channels),
+        _Axis(horizontal, in_columns, out_columns, in_channels, channels),
+    )
+
+
+def _chosen(step: Step) -> tuple[Plane, bool] | None:
+    """The plane of a channel of `step`, and whether its lines are columns of the image.
+
+    None where nothing is near enough for loads and stores.
+    """
+    rows, columns = _axes(step)
+    signed = step.inputs[0].storage.c is INT8, step.output.storage.c is INT8
+    numbers = 3 if _twice(step) else 2
+    upright = _fastest(rows.reach, columns.reach, numbers, signed)
+    turned = _fastest(columns.reach, rows.reach, numbers, signed)
+    found = [(plane, way) for plane, way in ((upright, False), (turned, True)) if plane]
+    return min(found, key=lambda item: item[0].cycles, default=None)
+
+
+@cache
+def _fastest(across: Reach, along: Reach, numbers: int, signed: tuple[bool, bool]) -> Plane | None:
+    """The plane with the tiles that take the fewest cycles, or little more and less code."""
+    line = -(-along.span(along.outputs) // 4) * 4
+    windows = Windows(across, along, line, numbers)
+    planes = [Plane(windows, *signed, rows) for rows in _ROWS if rows <= across.outputs]
+    planes = [plane for plane in planes if plane.reach <= FARTHEST]
+    if not planes:
+        return None
+    least = min(plane.cycles for plane in planes)
+    near = [plane for plane in planes if plane.cycles <= _NEAR * least]
+    return min(near, key=lambda plane: len(plane.lines))
+
+
+def cost(step: Step, core: Core) -> int:
+    """Cycles as the cycle model counts them, within a tenth where it was compared."""
+    del core
+    chosen = _chosen(step)
+    assert chosen is not None  # held by accepts
+    drawn = 3 * step.inputs[0].type.size
+    return step.output.type.channels * (chosen[0].cycles + 15) + drawn
+
+
+def build(step: Step, core: Core) -> Recipe:
+    del core
+    op, form, chosen = step.op, _finish(step), _chosen(step)
+    assert isinstance(op, ops.Conv2d)
+    assert form is not None  # held by accepts
+    assert chosen is not None
+    turned, windows = chosen[1], replace(chosen[0].windows, shift=form.shift or 0)
+    plane = replace(chosen[0], windows=windows)
+    rows, columns = _axes(step)
+    across, along = (columns, rows) if turned else (rows, columns)
+    lines = windows.across.span(windows.across.outputs)
+    plane_bytes = lines * windows.line + 4
+    channels = step.inputs[0].type.channels
+    context = Context(
+        plane=plane,
+        assembly=tuple(plane.lines),
+        taps=tuple(_taps(windows)),
+        number_c=step.inputs[0].storage.c.name,
+        lo=step.output.storage.c.lo,
+        hi=step.output.storage.c.hi,
+        across=across.span,
+        along=along.span,
+        first=across.span.before * windows.line + along.span.before,
+        plane_bytes=plane_bytes,
+        scratch_words=TOGETHER * plane_bytes // 4,
+        outside=f"0x{(op.x_zero & 0xFF) * 0x01010101:08X}u",
+        channels=channels,
+        together=channels - channels % TOGETHER,
+        copies=step.output.type.channels // channels,
+        words=windows.words,
+        twice=_twice(step),
+    )
+    return Recipe(
+        context=context,
+        constants=(_parameters(step, windows, form, turned),),
+        overlaps=(None,),
+        epilogue=None,
+        scratch_bytes=TOGETHER * plane_bytes,
+        code_bytes=300 + 4 * len(plane.lines),
+        helpers=frozenset({"dsp", "product", *(["planes"] if context.together else [])}),
+    )
+
+
+def _taps(windows: Windows) -> Iterator[TapPlace]:
+    seen = set()
+    for index, word in enumerate(windows.weights):
+        for half, tap in enumerate(word):
+            if tap is not None and tap not in seen:
+                seen.add(tap)
+                at = tap.line * windows.across.dilation * windows.line
+                at += tap.along * windows.along.dilation
+                yield TapPlace(windows.head + index, 16 * half, at)
+
+
+def _parameters(step: Step, windows: Windows, form: Finish, turned: bool) -> Constant:
+    """Start, multiplier, addend and weights of each output, as the tiles read them."""
+    op = step.op
+    assert isinstance(op, ops.Conv2d)
+    weights = step.env.data(op.w)[..., 0].astype(np.int64) << _bits(step)
+    start = (form.start << _bits(step)) - op.x_zero * weights.sum(axis=(1, 2))
+    if turned:
+        weights = weights.transpose(0, 2, 1)
+    words = [start, *form.columns.T]
+    for low, high in windows.weights:
+        upper = weights[:, high.line, high.along] if high else 0
+        words.append((weights[:, low.line, low.along] & 0xFFFF) + (upper << 16))
+    layout = f"[output]: start, {windows.columns} numbers for the finish, pairs of weights"
+    table = (np.stack(words, axis=1) & 0xFFFF_FFFF).astype(np.uint32)
+    return bit_words("weights", table, "weights", layout)
+
+
+KERNEL = Kernel(
+    "depthwise_planar",
+    "depthwise conv2d of bytes with the DSP extension",
+    accepts,
+    cost,
+    build,
+)

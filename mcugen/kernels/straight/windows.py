@@ -1,0 +1,178 @@
+"""The network of a few neighbouring outputs of one channel: bytes times weights, requantized.
+
+The channel lies alone in memory, line by line, what stands for padding included (a *plane*). A word
+of four bytes becomes two words of numbers, bytes 0 and 2 and bytes 1 and 3, so that two taps that
+lie two bytes apart take one instruction:
+
+    out[0] = x0·w0 + x2·w2  +  x1·w1        out[1] = x1·w0 + x3·w2  +  x2·w1
+
+Lines come one after the other, each to all outputs that it has a part in.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from mcugen.kernels.straight.gates import Gate, Network
+
+_WORD = 4
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Windows along one axis of a plane."""
+
+    size: int
+    stride: int
+    dilation: int
+    outputs: int
+    pitch: int
+    """Bytes from an output to the next in the result."""
+
+    def span(self, outputs: int) -> int:
+        """Positions that `outputs` windows reach."""
+        return (outputs - 1) * self.stride + (self.size - 1) * self.dilation + 1
+
+
+@dataclass(frozen=True)
+class Tap:
+    """A weight: its line and its place along it."""
+
+    line: int
+    along: int
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The windows of one channel."""
+
+    across: Reach
+    along: Reach
+    line: int
+    """Bytes of a line of the plane."""
+    columns: int
+    """Numbers that a sum is finished with (see `finish`): two of them, or three with a shift."""
+    shift: int = 0
+    """The last shift, where there are two."""
+
+    @property
+    def words(self) -> int:
+        """Words of the parameters of a channel."""
+        return self.head + len(self.weights)
+
+    @property
+    def head(self) -> int:
+        """Those ahead of the weights: where sums start, and what finishes them."""
+        return 1 + self.columns
+
+    @cached_property
+    def weights(self) -> tuple[tuple[Tap, Tap | None], ...]:
+        """Taps in both halves of each word of weights."""
+        pairs: list[tuple[Tap, Tap | None]] = []
+        alone: list[Tap] = []
+        for line in range(self.across.size):
+            for column in range(min(2, self.along.outputs)):
+                for taps in self._meet(column):
+                    low, high = (Tap(line, at) for at in (taps[0], taps[-1]))
+                    if len(taps) == 1:
+                        alone.append(low)
+                    elif (low, high) not in pairs:
+                        pairs.append((low, high))
+        covered = {tap for pair in pairs for tap in pair}
+        single = list(dict.fromkeys(tap for tap in alone if tap not in covered))
+        return (*pairs, *zip(single[::2], [*single[1::2], None][: len(single[::2])], strict=True))
+
+    def _meet(self, column: int) -> Iterator[tuple[int, ...]]:
+        """Taps of an output that meet numbers in one word, one or two."""
+        return (tuple(taps.values()) for _, taps in self.meetings(column))
+
+    def meetings(self, column: int) -> list[tuple[tuple[int, int], dict[int, int]]]:
+        """Word of bytes and parity, and the taps of output `column` by the half they meet there."""
+        found: dict[tuple[int, int], dict[int, int]] = {}
+        for tap in range(self.along.size):
+            at = column * self.along.stride + tap * self.along.dilation
+            found.setdefault((at // _WORD, at % 2), {})[at % _WORD // 2] = tap
+        return list(found.items())
+
+
+def tile(windows: Windows, rows: int, columns: int) -> tuple[Gate, ...]:
+    """`rows` × `columns` outputs from the byte at `x` on, put behind `out`."""
+    return _Tile(windows, columns).gates(rows)
+
+
+class _Tile:
+    def __init__(self, windows: Windows, columns: int) -> None:
+        self._windows, self._columns = windows, columns
+        self._net = Network()
+        self._words = windows.weights
+        self._halves = {
+            tap: (index, half)
+            for index, word in reversed(list(enumerate(self._words)))
+            for half, tap in enumerate(word)
+        }
+        self._sums: dict[tuple[int, int], int] = {}
+
+    def gates(self, rows: int) -> tuple[Gate, ...]:
+        across = self._windows.across
+        for line in range(across.span(rows)):
+            taken = [
+                (row, (line - row * across.stride) // across.dilation)
+                for row in range(rows)
+                if (line - row * across.stride) % across.dilation == 0
+                and 0 <= (line - row * across.stride) // across.dilation < across.size
+            ]
+            if taken:
+                numbers = self._numbers(line)
+            for row, tap in taken:
+                self._row(row, tap, numbers)
+        return tuple(self._net.gates)
+
+    def _numbers(self, line: int) -> dict[tuple[int, int], int]:
+        """The numbers of a line by word and parity."""
+        keys = {key for at in range(self._columns) for key, _ in self._windows.meetings(at)}
+        words = {
+            word: self._net.bytes("x", line * self._windows.line + _WORD * word)
+            for word in sorted({word for word, _ in keys})
+        }
+        return {
+            key: (self._net.odd if key[1] else self._net.even)(words[key[0]])
+            for key in sorted(keys)
+        }
+
+    def _row(self, row: int, line: int, numbers: dict[tuple[int, int], int]) -> None:
+        for column in range(self._columns):
+            total = self._sums.pop((row, column), -1)
+            if total < 0:
+                total = self._net.parameter(0)
+            for key, taps in self._windows.meetings(column):
+                total = self._add(total, numbers[key], {h: Tap(line, t) for h, t in taps.items()})
+            self._sums[row, column] = total
+        if line == self._windows.across.size - 1:
+            self._finish(row)
+
+    def _add(self, total: int, numbers: int, taps: dict[int, Tap]) -> int:
+        if len(taps) == 2:
+            index = self._words.index((taps[0], taps[1]))
+            return self._net.pair(numbers, self._net.parameter(self._windows.head + index), total)
+        ((half, tap),) = taps.items()
+        index, side = self._halves[tap]
+        weight = self._net.parameter(self._windows.head + index)
+        return self._net.single(numbers, half, weight, side, total)
+
+    def _finish(self, row: int) -> None:
+        net, windows = self._net, self._windows
+        sums = [self._sums.pop((row, column)) for column in range(self._columns)]
+        for column, value in enumerate([self._scaled(total) for total in sums]):
+            at = row * windows.across.pitch + column * windows.along.pitch
+            net.put(net.saturate(value, windows.shift), "out", at)
+
+    def _scaled(self, total: int) -> int:
+        """A sum on the scale of the result, as `finish` says it."""
+        net = self._net
+        multiplier, addend, *shift = (
+            net.parameter(1 + index) for index in range(self._windows.columns)
+        )
+        if not shift:
+            return net.scale(total, multiplier, addend)
+        lowered = net.lower(net.round(total, multiplier))
+        return net.shift(net.plus(lowered, addend), shift[0])

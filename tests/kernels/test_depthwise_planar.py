@@ -1,0 +1,78 @@
+"""Depthwise convolutions of bytes, channel by channel: what the interpreter computes.
+
+A failure names its program: `depthwise_layer(seed)`.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pytest
+
+from mcugen.ir import Program
+from mcugen.kernels import depthwise_planar
+from mcugen.plan.steps import fuse
+from mcugen.target.cores import Core, core_named
+from scripts.bench_bytes import LAYERS
+from tests.kernels.byte_layers import depthwise_layer
+from tests.kernels.comparing import (
+    compare,
+    compare_on_host,
+    compile_quietly,
+    kernel_names,
+    layer_cycles,
+)
+
+KERNEL = "depthwise_planar"
+M4 = core_named("cortex-m4")
+BUILDS = [
+    ("cortex-m4", ()),
+    ("cortex-m4", ("-DMODEL_PORTABLE",)),
+    ("cortex-m7", ("-O0",)),
+    ("cortex-m33", ("-Os",)),
+]
+DEPTHWISE = [name for name in LAYERS if "depthwise" in name]
+
+
+def _taken(seeds: Iterable[int], core: Core) -> list[Program]:
+    programs = [depthwise_layer(seed) for seed in seeds]
+    return [item for item in programs if KERNEL in kernel_names(item, core)]
+
+
+def test_host_equals_the_interpreter(tmp_path: Path) -> None:
+    programs = _taken(range(80), M4)
+    assert len(programs) > 25
+    compare_on_host(programs, KERNEL, M4, tmp_path)
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang", "cortex-m4", "cortex-m0plus"])
+def test_compilers_have_nothing_to_say(compiler: str, tmp_path: Path) -> None:
+    layers = [(item, KERNEL) for item in _taken(range(30), M4)]
+    compile_quietly(layers, M4, compiler, tmp_path)
+
+
+@pytest.mark.parametrize(("core", "flags"), BUILDS)
+def test_cores_equal_the_interpreter_in_constant_time(
+    core: str, flags: Sequence[str], tmp_path: Path
+) -> None:
+    for program in _taken(range(300, 320), core_named(core)):
+        compare(program, KERNEL, core_named(core), flags, tmp_path)
+
+
+@pytest.mark.parametrize("layer", DEPTHWISE)
+def test_cost_is_near_what_the_cycle_model_counts(layer: str, tmp_path: Path) -> None:
+    pytest.importorskip("unicorn")
+    program = LAYERS[layer]()
+    (step,) = fuse(program).steps
+    counted = layer_cycles(program, KERNEL, M4, tmp_path)
+    assert depthwise_planar.cost(step, M4) == pytest.approx(counted, rel=0.1)
+
+
+def test_two_cycles_per_product_with_requantization(tmp_path: Path) -> None:
+    pytest.importorskip("unicorn")
+    layer = LAYERS["int8 depthwise 3x3, 16x16x64"]()
+    assert layer_cycles(layer, KERNEL, M4, tmp_path) <= 1.9 * 16 * 16 * 64 * 9
+
+
+def test_cores_without_the_instructions_decline() -> None:
+    layer = LAYERS["int8 depthwise 3x3, 16x16x64"]()
+    assert KERNEL not in kernel_names(layer, core_named("cortex-m3"))
