@@ -10,19 +10,20 @@ from mcugen.ir.ops import Lookup
 
 
 def look_up(
-    ctx: Context, operator: Operator, ref: str, result: Activation, levels: np.ndarray
+    ctx: Context, operator: Operator, x: Activation, result: Activation, levels: np.ndarray
 ) -> Lookup:
-    """The op that looks up `ref`, of the element type of `result`.
+    """The op that looks up `x`, of the element type of `result`.
 
     Args:
         ctx, operator: where the table goes.
-        ref: what is looked up.
+        x: what is looked up.
         result: clamps `levels` by its type.
-        levels: the result for each value that the type has, [values] or [channels, values].
+        levels: the result for each level that the type of `x` has, [levels] or [channels, levels].
     """
-    element, x = result.element, ctx.builder.types[ref].integer
-    first = x.lo - x.least
-    table = np.clip(np.atleast_2d(levels), element.lo, element.hi)[:, first : first + x.levels]
+    element, occurs = result.element, ctx.builder.types[x.ref].integer
+    first = occurs.lo - x.element.lo
+    table = np.clip(np.atleast_2d(levels), element.lo, element.hi)
+    table = table[:, first : first + occurs.levels]
     kind = replace(element, lo=int(table.min()), hi=int(table.max()))
     name = f"{node_name(ctx.graph.tensors[operator.outputs[0]])}.table"
-    return Lookup(ref, ctx.builder.constant(name, table.astype(np.int64), kind))
+    return Lookup(x.ref, ctx.builder.constant(name, table.astype(np.int64), kind))

@@ -37,7 +37,7 @@ def _smooth(ctx: Context, operator: Operator, function: Callable[[np.ndarray], n
     with np.errstate(over="ignore"):
         scaled = (function(real) * (np.float32(1) / np.float32(result.scale))).astype(np.float64)
     near = np.copysign(np.floor(np.abs(scaled) + 0.5), scaled)
-    ctx.finish(operator, look_up(ctx, operator, x.ref, result, near.astype(np.int64) + result.zero))
+    ctx.finish(operator, look_up(ctx, operator, x, result, near.astype(np.int64) + result.zero))
 
 
 def hard_swish(ctx: Context, operator: Operator) -> None:
@@ -61,7 +61,7 @@ def hard_swish(ctx: Context, operator: Operator) -> None:
     product = share * _half_product(value, outer)
     towards_zero = np.sign(product) * (np.abs(product) >> 15)
     levels = fixed_point.divide_by_power(towards_zero, -outer_exponent) + result.zero
-    ctx.finish(operator, look_up(ctx, operator, x.ref, result, levels))
+    ctx.finish(operator, look_up(ctx, operator, x, result, levels))
 
 
 def _half_multiplier(scale: float) -> tuple[int, int]:
@@ -87,7 +87,7 @@ def leaky_relu(ctx: Context, operator: Operator) -> None:
     above = float(np.float32(x.scale) / np.float32(result.scale))
     value = x.levels - x.zero
     levels = np.where(value >= 0, _scaled(value, above), _scaled(value, below))
-    ctx.finish(operator, look_up(ctx, operator, x.ref, result, levels + result.zero))
+    ctx.finish(operator, look_up(ctx, operator, x, result, levels + result.zero))
 
 
 def prelu(ctx: Context, operator: Operator) -> None:
@@ -103,7 +103,7 @@ def prelu(ctx: Context, operator: Operator) -> None:
     below = float(np.float32(x.scale) * np.float32(found.scales[0]) / np.float32(result.scale))
     value, alpha = x.levels - x.zero, slopes.reshape(-1, 1) - found.zeros[0]
     levels = np.where(value >= 0, _scaled(value, above), _scaled(value * alpha, below))
-    ctx.finish(operator, look_up(ctx, operator, x.ref, result, levels + result.zero))
+    ctx.finish(operator, look_up(ctx, operator, x, result, levels + result.zero))
 
 
 def _scaled(values: np.ndarray, scale: float) -> np.ndarray:

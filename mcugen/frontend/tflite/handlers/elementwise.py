@@ -1,53 +1,162 @@
-"""ADD."""
+"""ADD, SUB, MUL, RELU and its kin, QUANTIZE.
+
+Sums bring both operands to one scale, 2^20 times finer, and their result to its own; products are
+rescaled once. Where an operand is a constant, the result is a function of the other, in a table.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from mcugen.errors import fail
-from mcugen.frontend.tflite.context import STAGE, Activation, Context
-from mcugen.frontend.tflite.epilogues import quantized_multiplier, rescaled_by
-from mcugen.frontend.tflite.graph import Operator
-from mcugen.frontend.tflite.options import AddOptions
+from mcugen.frontend.tflite.context import STAGE, Activation, Context, grid
+from mcugen.frontend.tflite.epilogues import (
+    activation_range,
+    quantized_multiplier,
+    rescaled_by,
+)
+from mcugen.frontend.tflite.graph import Operator, Tensor
+from mcugen.frontend.tflite.options import Activated
+from mcugen.frontend.tflite.tables import look_up
 from mcugen.ir import fixed_point, ops
 
-#: Operands are shifted so far before they are scaled.
+#: Operands of sums are shifted so far before they are scaled.
 _LEFT = 20
+_BYTES = ("int8", "uint8")
+
+
+@dataclass(frozen=True, eq=False)
+class _Operand:
+    """One side: a computed tensor, or a constant."""
+
+    tensor: Tensor
+    scale: float
+    zero: int
+
+    @property
+    def activation(self) -> bool:
+        return self.tensor.data is None
+
+    @property
+    def centred(self) -> np.ndarray:
+        """A constant minus its zero point, or all levels of the type, int64."""
+        if self.tensor.data is not None:
+            return self.tensor.data.astype(np.int64).reshape(-1, 1) - self.zero
+        return Activation("", self.tensor, self.scale, self.zero).levels - self.zero
 
 
 def add(ctx: Context, operator: Operator) -> None:
-    """Both operands on one scale of many bits, their sum on the scale of the result.
+    """tflite/kernels/add.cc and internal/reference/integer_ops/add.h."""
+    _sum(ctx, operator, 1)
 
-    tflite/kernels/add.cc and internal/reference/integer_ops/add.h.
-    """
-    ctx.options(operator, AddOptions)
-    operands = ctx.activation(operator, 0), ctx.activation(operator, 1)
+
+def subtract(ctx: Context, operator: Operator) -> None:
+    """tflite/kernels/sub.cc and internal/reference/sub.h."""
+    _sum(ctx, operator, -1)
+
+
+def _sum(ctx: Context, operator: Operator, sign: int) -> None:
+    x, y = _operands(ctx, operator)
     result = ctx.result(operator)
-    if operands[0].shape != operands[1].shape:
-        got = f"{list(operands[0].shape)} and {list(operands[1].shape)}"
-        raise fail(STAGE, "a sum of two computed tensors of different shapes", got=got)
-    most = 2 * max(x.scale for x in operands)
-    one, other = operands
+    most = 2 * max(x.scale, y.scale)
+    pairs = [quantized_multiplier(item.scale / most) for item in (x, y)]
+    final = quantized_multiplier(most / (2**_LEFT * result.scale))
+    if not (x.activation and y.activation):
+        sides = [
+            _multiplied(item.centred, *pair, _LEFT)
+            for item, pair in zip((x, y), pairs, strict=True)
+        ]
+        _of_one(ctx, operator, _multiplied(sides[0] + sign * sides[1], *final))
+        return
     total = ops.Add(
-        _scaled(ctx, operator, one, one.scale / most, "x"),
-        _scaled(ctx, operator, other, other.scale / most, "y"),
+        _scaled(ctx, operator, x, pairs[0], "x"),
+        _scaled(ctx, operator, y, pairs[1], "y"),
+        y_factor=sign,
     )
     acc = ctx.add(operator, total, "sum")
-    pair = quantized_multiplier(most / (2**_LEFT * result.scale))
-    ctx.finish(operator, rescaled_by(ctx, operator, acc, [pair], result))
+    ctx.finish(operator, rescaled_by(ctx, operator, acc, [final], result))
 
 
-def _scaled(ctx: Context, operator: Operator, x: Activation, scale: float, role: str) -> str:
-    """An operand times `scale` and 2^20."""
-    multiplier, exponent = (np.array([part]) for part in quantized_multiplier(scale))
-    ends = np.array([x.element.lo, x.element.hi]) - x.zero
-    low, high = fixed_point.multiply(ends, multiplier, exponent, _LEFT)
+def _scaled(ctx: Context, operator: Operator, x: _Operand, pair: tuple[int, int], role: str) -> str:
+    """A computed operand times its scale and 2^20."""
+    low, high = _multiplied(x.centred[[0, -1]], *pair, _LEFT)
     op = ops.Rescale(
-        x.ref,
+        ctx.refs[x.tensor.index],
         ctx.numbers(operator, f"{role}.bias", np.array([-x.zero])),
-        ctx.numbers(operator, f"{role}.multiplier", multiplier),
-        ctx.numbers(operator, f"{role}.exponent", exponent),
+        ctx.numbers(operator, f"{role}.multiplier", np.array(pair[:1])),
+        ctx.numbers(operator, f"{role}.exponent", np.array(pair[1:])),
         zero=0,
         lo=int(low),
         hi=int(high),
         left=_LEFT,
     )
     return ctx.add(operator, op, role)
+
+
+def multiply(ctx: Context, operator: Operator) -> None:
+    """tflite/kernels/mul.cc, whose scales are float32; integer_ops/mul.h."""
+    x, y = _operands(ctx, operator)
+    result = ctx.result(operator)
+    scale = np.float32(x.scale) * np.float32(y.scale) / np.float32(result.scale)
+    pair = quantized_multiplier(float(scale))
+    if not (x.activation and y.activation):
+        _of_one(ctx, operator, _multiplied(x.centred * y.centred, *pair))
+        return
+    refs = (ctx.refs[item.tensor.index] for item in (x, y))
+    acc = ctx.add(operator, ops.Mul(*refs, x_zero=x.zero, y_zero=y.zero), "product")
+    ctx.finish(operator, rescaled_by(ctx, operator, acc, [pair], result))
+
+
+def _operands(ctx: Context, operator: Operator) -> tuple[_Operand, _Operand]:
+    """Both sides; one at least is computed, and shapes are equal but for a constant's."""
+    tensors = ctx.present(operator, 0), ctx.present(operator, 1)
+    x, y = (_Operand(tensor, *grid(operator, tensor, ("int8",))) for tensor in tensors)
+    if not (x.activation or y.activation):
+        raise fail(STAGE, f"{operator.name} of two constants", want="a computed operand")
+    if x.activation and y.activation and x.tensor.shape != y.tensor.shape:
+        got = f"{list(x.tensor.shape)} and {list(y.tensor.shape)}"
+        raise fail(STAGE, f"{operator.name} of two computed tensors of different shapes", got=got)
+    for constant, other in ((x, y), (y, x)):
+        shape = constant.tensor.shape
+        last = shape[-1] if shape else 1
+        if not constant.activation and (
+            np.prod(shape) != last or last not in (1, other.tensor.shape[-1])
+        ):
+            got = f"{list(shape)} beside {list(other.tensor.shape)}"
+            want = "one number, or one for each channel"
+            raise fail(STAGE, f"a constant of {operator.name} does not fit", got=got, want=want)
+    return x, y
+
+
+def _multiplied(values: np.ndarray, multiplier: int, exponent: int, left: int = 0) -> np.ndarray:
+    return fixed_point.multiply(values, np.array(multiplier), np.array(exponent), left)
+
+
+def _of_one(ctx: Context, operator: Operator, scaled: np.ndarray) -> None:
+    """Finish with a function of the one computed operand: [channels, levels], no zero point yet."""
+    position = 1 if ctx.is_constant(operator, 0) else 0
+    x, result = ctx.activation(operator, position, _BYTES), ctx.result(operator, 0, _BYTES)
+    activation = ctx.options(operator, Activated).fused_activation_function
+    levels = np.clip(scaled + result.zero, *activation_range(activation, result))
+    ctx.finish(operator, look_up(ctx, operator, x, result, levels))
+
+
+def rectify(activation: str) -> Callable[[Context, Operator], None]:
+    """RELU and its kin: QuantizedReluX of tflite/kernels/activations.cc, scales in float32."""
+
+    def handler(ctx: Context, operator: Operator) -> None:
+        x, result = ctx.activation(operator, 0, _BYTES), ctx.result(operator, 0, _BYTES)
+        scale = float(np.float32(x.scale) / np.float32(result.scale))
+        scaled = _multiplied(x.levels - x.zero, *quantized_multiplier(scale))
+        levels = np.clip(scaled + result.zero, *activation_range(activation, result))
+        ctx.finish(operator, look_up(ctx, operator, x, result, levels))
+
+    return handler
+
+
+def requantize(ctx: Context, operator: Operator) -> None:
+    """QUANTIZE from a grid to another: internal/reference/requantize.h."""
+    x, result = ctx.activation(operator, 0, _BYTES), ctx.result(operator, 0, _BYTES)
+    scaled = _multiplied(x.levels - x.zero, *quantized_multiplier(x.scale / result.scale))
+    ctx.finish(operator, look_up(ctx, operator, x, result, scaled + result.zero))

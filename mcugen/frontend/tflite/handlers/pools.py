@@ -1,6 +1,7 @@
 """AVERAGE_POOL_2D, MAX_POOL_2D, MEAN."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def maximum(ctx: Context, operator: Operator) -> None:
         return
     largest = ctx.add(operator, pool, "largest")
     levels = np.clip(x.levels, low, high)
-    ctx.finish(operator, look_up(ctx, operator, largest, result, levels))
+    ctx.finish(operator, look_up(ctx, operator, replace(x, ref=largest), result, levels))
 
 
 def _one_grid(ctx: Context, operator: Operator) -> tuple[Activation, Activation]:

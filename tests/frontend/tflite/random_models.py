@@ -1,0 +1,367 @@
+"""Random .tflite models over every operator that has a handler: shapes, strides, paddings, grids.
+
+Zero points are at their extremes as often as not; scales are such that results use their range,
+run into its ends, or stay at one level.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import tflite
+
+from tests.frontend.tflite.writer import Writer
+
+CODES = tflite.BuiltinOperator
+INT8, INT4, INT32 = (tflite.TensorType.INT8, tflite.TensorType.INT4, tflite.TensorType.INT32)
+_ACTIVATIONS = (0, 0, 1, 1, 3, 2)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A computed tensor of the model under construction."""
+
+    index: int
+    shape: tuple[int, ...]
+    scale: float
+    zero: int
+
+
+def random_model(seed: int, kind: str | None = None) -> bytes:
+    """A model of one to four operators; the first is `kind` where one is named."""
+    rng = np.random.default_rng(seed)
+    model = _Model(rng)
+    x = model.input()
+    names = list(KINDS)
+    for number in range(int(rng.integers(1, 5))):
+        name = kind if kind and not number else names[int(rng.integers(len(names)))]
+        x = KINDS[name](model, x)
+    return model.writer.write([0], [x.index])
+
+
+class _Model:
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.rng, self.writer = rng, Writer()
+        self.made: list[Grid] = []
+
+    def pick(self, *values: int) -> int:
+        return int(values[int(self.rng.integers(len(values)))])
+
+    def between(self, low: int, high: int) -> int:
+        return int(self.rng.integers(low, high + 1))
+
+    def zero(self) -> int:
+        return self.pick(-128, 127, 0, self.between(-128, 127))
+
+    def scale(self, near: float) -> float:
+        """About `near`; now and then a power of two, or far away."""
+        kind = self.pick(0, 0, 0, 0, 1, 2)
+        if kind == 1:
+            return float(2.0 ** np.round(np.log2(near)))
+        spread = 1 if kind == 0 else 5
+        return float(np.float32(near * 2 ** self.rng.uniform(-spread, spread)))
+
+    def input(self) -> Grid:
+        shape = (1, self.between(3, 9), self.between(3, 9), self.between(1, 9))
+        return self.made_of(shape, self.scale(0.05), self.zero())
+
+    def made_of(self, shape: tuple[int, ...], scale: float, zero: int) -> Grid:
+        index = self.writer.activation(f"t{len(self.writer.tensors)}", shape, scale, zero)
+        grid = Grid(index, shape, float(np.float32(scale)), zero)
+        self.made.append(grid)
+        return grid
+
+    def ints(self, values: object, kind: int = INT32) -> int:
+        return self.writer.constant("constant", np.array(values), kind)
+
+    def image(self, x: Grid) -> Grid:
+        """`x` as an image."""
+        if len(x.shape) == 4 and x.shape[0] == 1:
+            return x
+        size = int(np.prod(x.shape))
+        width = next(width for width in (3, 2, 1) if size % width == 0)
+        return reshape(self, x, (1, width, size // width, 1))
+
+
+def reshape(model: _Model, x: Grid, shape: tuple[int, ...] | None = None) -> Grid:
+    size = int(np.prod(x.shape))
+    half = next(part for part in (3, 2, 1) if size % part == 0)
+    choices = [(1, size), (half, size // half), (1, half, size // half), (1, half, 1, size // half)]
+    shape = choices[model.pick(0, 1, 2, 3)] if shape is None else shape
+    y = model.made_of(shape, x.scale, x.zero)
+    model.writer.operator(CODES.RESHAPE, [x.index, model.ints(shape)], [y.index], "ReshapeOptions")
+    return y
+
+
+def _geometry(model: _Model, x: Grid, size: tuple[int, int]) -> tuple[dict[str, int], list[int]]:
+    """Options of a window that fits, and the extents of its result."""
+    same = model.pick(0, 1)
+    options, extents = {"Padding": 1 - same}, []
+    for axis, letter in ((1, "H"), (2, "W")):
+        stride, extent = model.between(1, 3), x.shape[axis]
+        options[f"Stride{letter}"] = stride
+        extents.append(-(-extent // stride) if same else (extent - size[axis - 1]) // stride + 1)
+    return options, extents
+
+
+def _window(model: _Model, x: Grid) -> tuple[int, int]:
+    return tuple(model.between(1, min(4, extent)) for extent in x.shape[1:3])  # type: ignore[return-value]
+
+
+def _weighted(
+    model: _Model, x: Grid, weights: np.ndarray, axis: int, products: int
+) -> tuple[int, int, float]:
+    """Weights and bias of a layer, and a scale that its result could have."""
+    rng, outputs = model.rng, weights.shape[axis]
+    several = axis >= 0 and bool(model.pick(0, 1, 1))
+    scales = 2.0 ** rng.uniform(-9, -5, outputs if several else 1)
+    int4 = bool(model.pick(0, 0, 0, 1))
+    most = 7 if int4 else 127
+    data = np.clip(weights, -most, most)
+    w = model.writer.constant("w", data, INT4 if int4 else INT8, scales, [0] * len(scales), axis)
+    near = float(x.scale * scales.max() * most / 2 * np.sqrt(products) * 70 / 50)
+    reach = int(most * 60 * np.sqrt(products)) + 1
+    steps = np.float32(x.scale) * scales.astype(np.float32)
+    values = rng.integers(-reach, reach, outputs)
+    bias = model.writer.constant("b", values, INT32, steps, [0] * len(scales))
+    return w, bias, near
+
+
+def _finish(
+    model: _Model, code: int, inputs: list[int], shape: tuple[int, ...], near: float, **options: int
+) -> Grid:
+    table = options.pop("table")
+    y = model.made_of(shape, model.scale(near), model.zero())
+    activation = model.pick(*_ACTIVATIONS)
+    model.writer.operator(
+        code, inputs, [y.index], table, FusedActivationFunction=activation, **options
+    )
+    return y
+
+
+def conv2d(model: _Model, x: Grid) -> Grid:
+    x = model.image(x)
+    size, outputs, depth = _window(model, x), model.between(1, 9), x.shape[3]
+    weights = model.rng.integers(-127, 128, (outputs, *size, depth))
+    options, extents = _geometry(model, x, size)
+    w, bias, near = _weighted(model, x, weights, 0, size[0] * size[1] * depth)
+    inputs = [x.index, w, bias]
+    options |= {"DilationHFactor": 1, "DilationWFactor": 1, "table": "Conv2DOptions"}
+    return _finish(model, CODES.CONV_2D, inputs, (1, *extents, outputs), near, **options)
+
+
+def depthwise(model: _Model, x: Grid) -> Grid:
+    x = model.image(x)
+    size, multiplier = _window(model, x), model.pick(1, 1, 2)
+    outputs = x.shape[3] * multiplier
+    weights = model.rng.integers(-127, 128, (1, *size, outputs))
+    options, extents = _geometry(model, x, size)
+    if options["StrideH"] != options["StrideW"]:
+        return conv2d(model, x)
+    w, bias, near = _weighted(model, x, weights, 3, size[0] * size[1])
+    inputs = [x.index, w, bias]
+    options |= {"DilationHFactor": 1, "DilationWFactor": 1, "DepthMultiplier": multiplier}
+    options["table"] = "DepthwiseConv2DOptions"
+    return _finish(model, CODES.DEPTHWISE_CONV_2D, inputs, (1, *extents, outputs), near, **options)
+
+
+def fully_connected(model: _Model, x: Grid) -> Grid:
+    size, outputs = int(np.prod(x.shape)), model.between(1, 9)
+    rows = next(rows for rows in (model.pick(1, 1, 2, 3), 1) if size % rows == 0)
+    x = reshape(model, x, (rows, size // rows))
+    weights = model.rng.integers(-127, 128, (outputs, size // rows))
+    w, bias, near = _weighted(model, x, weights, 0, size // rows)
+    inputs = [x.index, w, -1 if model.pick(0, 0, 1) else bias]
+    table = "FullyConnectedOptions"
+    return _finish(model, CODES.FULLY_CONNECTED, inputs, (rows, outputs), near, table=table)
+
+
+def _second(model: _Model, x: Grid) -> tuple[int, float]:
+    """Another operand of the shape of `x`, or a constant, and its scale."""
+    others = [item for item in model.made if item.shape == x.shape]
+    if model.pick(0, 1) and others:
+        other = others[int(model.rng.integers(len(others)))]
+        return other.index, other.scale
+    shape = [(1,), (x.shape[-1],), (*[1] * (len(x.shape) - 1), x.shape[-1])][model.between(0, 2)]
+    scale, zero = model.scale(x.scale), model.zero()
+    data = model.rng.integers(-128, 128, shape)
+    return model.writer.constant("c", data, INT8, [scale], [zero]), float(np.float32(scale))
+
+
+def _arithmetic(code: int, table: str, product: bool) -> Callable[[_Model, Grid], Grid]:
+    def build(model: _Model, x: Grid) -> Grid:
+        other, scale = _second(model, x)
+        near = x.scale * scale * 60 if product else 1.5 * max(x.scale, scale)
+        inputs = [x.index, other] if model.pick(0, 1) else [other, x.index]
+        return _finish(model, code, inputs, x.shape, near, table=table)
+
+    return build
+
+
+def _pool(code: int) -> Callable[[_Model, Grid], Grid]:
+    def build(model: _Model, x: Grid) -> Grid:
+        x = model.image(x)
+        size = _window(model, x)
+        options, extents = _geometry(model, x, size)
+        options |= {"FilterHeight": size[0], "FilterWidth": size[1]}
+        y = model.made_of((1, *extents, x.shape[3]), x.scale, x.zero)
+        activation = model.pick(*_ACTIVATIONS)
+        model.writer.operator(
+            code,
+            [x.index],
+            [y.index],
+            "Pool2DOptions",
+            FusedActivationFunction=activation,
+            **options,
+        )
+        return y
+
+    return build
+
+
+def mean(model: _Model, x: Grid) -> Grid:
+    x = model.image(x)
+    axes = [[1, 2], [2, 1], [3], [-1], [2], [1], [-3, -2], [1, 2, 3]][model.between(0, 7)]
+    keep = model.pick(0, 1)
+    shape = tuple(
+        1 if axis in {a % 4 for a in axes} else extent
+        for axis, extent in enumerate(x.shape)
+        if keep or axis not in {a % 4 for a in axes}
+    )
+    y = model.made_of(shape, model.scale(x.scale / 2), model.zero())
+    model.writer.operator(
+        CODES.MEAN, [x.index, model.ints(axes)], [y.index], "ReducerOptions", KeepDims=bool(keep)
+    )
+    return y
+
+
+def pad(model: _Model, x: Grid) -> Grid:
+    x = model.image(x)
+    widths = [[0, 0], *([model.between(0, 2), model.between(0, 2)] for _ in range(2)), [0, 0]]
+    shape = tuple(extent + sum(width) for extent, width in zip(x.shape, widths, strict=True))
+    y = model.made_of(shape, x.scale, x.zero)
+    if model.pick(0, 1):
+        model.writer.operator(CODES.PAD, [x.index, model.ints(widths)], [y.index], "PadOptions")
+        return y
+    value = model.writer.constant("v", np.array([model.zero()]), INT8, [x.scale], [x.zero])
+    inputs = [x.index, model.ints(widths), value]
+    model.writer.operator(CODES.PADV2, inputs, [y.index], "PadV2Options")
+    return y
+
+
+def _unary(code: int) -> Callable[[_Model, Grid], Grid]:
+    def build(model: _Model, x: Grid) -> Grid:
+        y = model.made_of(x.shape, model.scale(x.scale), model.zero())
+        model.writer.operator(code, [x.index], [y.index])
+        return y
+
+    return build
+
+
+def transpose(model: _Model, x: Grid) -> Grid:
+    rank = len(x.shape)
+    first = [0] if x.shape[0] == 1 and rank > 1 else []
+    perm = [*first, *(int(axis) for axis in model.rng.permutation(np.arange(len(first), rank)))]
+    y = model.made_of(tuple(x.shape[axis] for axis in perm), x.scale, x.zero)
+    inputs = [x.index, model.ints(perm)]
+    model.writer.operator(CODES.TRANSPOSE, inputs, [y.index], "TransposeOptions")
+    return y
+
+
+def concatenate(model: _Model, x: Grid) -> Grid:
+    axis = model.between(1, len(x.shape) - 1) if len(x.shape) > 1 else 0
+    count = model.between(1, 3)
+    shape = tuple(extent * (count if a == axis else 1) for a, extent in enumerate(x.shape))
+    y = model.made_of(shape, x.scale, x.zero)
+    given = axis - len(x.shape) if model.pick(0, 1) else axis
+    model.writer.operator(
+        CODES.CONCATENATION, [x.index] * count, [y.index], "ConcatenationOptions", Axis=given
+    )
+    return y
+
+
+def split(model: _Model, x: Grid) -> Grid:
+    axis = int(np.argmax(x.shape))
+    extent = x.shape[axis]
+    count = next(count for count in (3, 2, 1) if extent % count == 0)
+    part = tuple(size // count if a == axis else size for a, size in enumerate(x.shape))
+    parts = [model.made_of(part, x.scale, x.zero) for _ in range(count)]
+    inputs, outputs = [model.ints(axis), x.index], [item.index for item in parts]
+    model.writer.operator(CODES.SPLIT, inputs, outputs, "SplitOptions", NumSplits=count)
+    return parts[int(model.rng.integers(count))]
+
+
+def split_v(model: _Model, x: Grid) -> Grid:
+    axis = int(np.argmax(x.shape))
+    first = model.between(1, x.shape[axis])
+    sizes = [first] if first == x.shape[axis] else [first, x.shape[axis] - first]
+    parts = [
+        model.made_of((*x.shape[:axis], size, *x.shape[axis + 1 :]), x.scale, x.zero)
+        for size in sizes
+    ]
+    inputs, outputs = [x.index, model.ints(sizes), model.ints(axis)], [p.index for p in parts]
+    model.writer.operator(CODES.SPLIT_V, inputs, outputs, "SplitVOptions", NumSplits=len(sizes))
+    return parts[-1]
+
+
+def _spans(model: _Model, x: Grid) -> list[tuple[int, int]]:
+    begins = [model.between(0, extent - 1) for extent in x.shape]
+    return [
+        (begin, model.between(begin + 1, extent))
+        for begin, extent in zip(begins, x.shape, strict=True)
+    ]
+
+
+def slice_(model: _Model, x: Grid) -> Grid:
+    spans = _spans(model, x)
+    y = model.made_of(tuple(end - begin for begin, end in spans), x.scale, x.zero)
+    sizes = [
+        -1 if end == extent and model.pick(0, 1) else end - begin
+        for (begin, end), extent in zip(spans, x.shape, strict=True)
+    ]
+    inputs = [x.index, model.ints([begin for begin, _ in spans]), model.ints(sizes)]
+    model.writer.operator(CODES.SLICE, inputs, [y.index], "SliceOptions")
+    return y
+
+
+def strided_slice(model: _Model, x: Grid) -> Grid:
+    spans = _spans(model, x)
+    open_ = [begin == 0 and bool(model.pick(0, 1)) for begin, _ in spans]
+    mask = sum(1 << axis for axis, yes in enumerate(open_) if yes)
+    shape = tuple(end - begin for begin, end in spans)
+    y = model.made_of(shape, x.scale, x.zero)
+    ends = [
+        end - extent if end < extent and model.pick(0, 1) else end
+        for (_, end), extent in zip(spans, x.shape, strict=True)
+    ]
+    begins = [7 if yes else begin for yes, (begin, _) in zip(open_, spans, strict=True)]
+    inputs = [x.index, model.ints(begins), model.ints(ends), model.ints([1] * len(shape))]
+    model.writer.operator(
+        CODES.STRIDED_SLICE, inputs, [y.index], "StridedSliceOptions", BeginMask=mask
+    )
+    return y
+
+
+KINDS: dict[str, Callable[[_Model, Grid], Grid]] = {
+    "CONV_2D": conv2d,
+    "DEPTHWISE_CONV_2D": depthwise,
+    "FULLY_CONNECTED": fully_connected,
+    "ADD": _arithmetic(CODES.ADD, "AddOptions", False),
+    "SUB": _arithmetic(CODES.SUB, "SubOptions", False),
+    "MUL": _arithmetic(CODES.MUL, "MulOptions", True),
+    "AVERAGE_POOL_2D": _pool(CODES.AVERAGE_POOL_2D),
+    "MAX_POOL_2D": _pool(CODES.MAX_POOL_2D),
+    "MEAN": mean,
+    "PAD": pad,
+    "RESHAPE": reshape,
+    "RELU": _unary(CODES.RELU),
+    "RELU6": _unary(CODES.RELU6),
+    "RELU_N1_TO_1": _unary(CODES.RELU_N1_TO_1),
+    "QUANTIZE": _unary(CODES.QUANTIZE),
+    "TRANSPOSE": transpose,
+    "CONCATENATION": concatenate,
+    "SPLIT": split,
+    "SPLIT_V": split_v,
+    "SLICE": slice_,
+    "STRIDED_SLICE": strided_slice,
+}
