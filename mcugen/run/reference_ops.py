@@ -26,8 +26,8 @@ _ELEMENTWISE = """
 _SPATIAL = """
     _native_batch_norm_legit_no_training adaptive_avg_pool1d adaptive_avg_pool2d
     adaptive_max_pool2d addmm avg_pool1d avg_pool2d batch_norm conv1d conv1d.padding conv2d
-    conv2d.padding convolution linear matmul max_pool1d max_pool2d max_pool2d_with_indices mm
-    upsample_nearest2d.vec
+    conv2d.padding conv_transpose2d.input convolution linear matmul max_pool1d max_pool2d
+    max_pool2d_with_indices mm upsample_nearest2d.vec
 """
 _SHAPED = """
     _unsafe_view constant_pad_nd expand flatten.using_ints pad permute reshape squeeze

@@ -63,6 +63,21 @@ class QuantizedWeight(nn.Module):
         return self.layer(x)
 
 
+class Transposed(nn.Module):
+    """A transposed convolution with a weight quantized per output channel."""
+
+    def __init__(self, inputs: int, outputs: int, size: int, **options: int) -> None:
+        super().__init__()
+        layer = nn.ConvTranspose2d(inputs, outputs, size)
+        self.weight, self.bias, self.options = layer.weight, layer.bias, options
+        self.register_buffer("scale", self.weight.detach().abs().amax((0, 2, 3)) / 127)
+        self.register_buffer("zero", torch.zeros(outputs, dtype=torch.int64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = torch.ops.mcugen.quantize(self.weight, self.scale, self.zero, -127, 127, 1)
+        return nn.functional.conv_transpose2d(x, weight, self.bias, **self.options)
+
+
 class _WeightGrid(nn.Module):
     def __init__(self, weight: Tensor, bits: int) -> None:
         super().__init__()

@@ -13,6 +13,7 @@ from mcugen.ir import Planes, ops
 from tests.frontend.lowering import (
     OnBasis,
     Quantize,
+    Transposed,
     assert_agrees,
     conv,
     linear,
@@ -108,6 +109,25 @@ CHAINS: dict[str, Callable[[], Layers]] = {
         u4(),
         linear(400, 5),
     ],
+    "softmax inside": lambda: [
+        nn.Flatten(),
+        linear(432, 12),
+        i8(0.05),
+        nn.Softmax(1),
+        u8(1 / 255),
+        linear(12, 5),
+    ],
+    "transposed convolution": lambda: [
+        conv(3, 4, 3),
+        i8(),
+        Transposed(4, 5, 3, stride=2, padding=1, output_padding=1),
+        i8(),
+        Transposed(5, 2, 2, stride=1),
+        nn.ReLU(),
+        u8(),
+    ],
+    "nearest neighbours": lambda: [conv(3, 4, 3), nn.Upsample(scale_factor=2), nn.ReLU(), u8()],
+    "nearest neighbours of a size": lambda: [conv(3, 4, 3), u8(), nn.Upsample(size=(17, 23))],
     "log softmax": lambda: [nn.Flatten(), linear(432, 5), nn.LogSoftmax(1)],
     "odd level counts": lambda: [
         conv(3, 4, 3, bits=3),

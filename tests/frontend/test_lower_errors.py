@@ -94,7 +94,11 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], list[str]]] = {
     "two outputs": (TwoOutputs, ["the model has 2 outputs"]),
     "softmax inside": (
         lambda: nn.Sequential(pixels(), nn.Flatten(), linear(192, 4), nn.Softmax(1), i8()),
-        ["aten.softmax.int inside the network"],
+        ["is not quantized"],
+    ),
+    "log softmax inside": (
+        lambda: nn.Sequential(pixels(), nn.Flatten(), linear(192, 4), nn.LogSoftmax(1), i8()),
+        ["aten.log_softmax.int inside the network"],
     ),
     "training mode batch norm": (
         lambda: nn.Sequential(

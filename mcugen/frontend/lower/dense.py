@@ -55,6 +55,29 @@ def conv2d(ctx: Context, node: GraphNode) -> Tensor:
     return _accumulators(ctx, node, op, layer, any(op.padding))
 
 
+def conv_transpose2d(ctx: Context, node: GraphNode) -> Tensor:
+    """aten.conv_transpose2d; its weight is [inputs, outputs, h, w]."""
+    x, w = gridded(ctx, node, "input"), weights(ctx, node, "weight", axis=1)
+    if not isinstance(w, GridConstant) or w.q.ndim != 4 or not x.is_image:
+        raise fail("lower", f"transposed convolution of {list(x.shape)} by {list(w.shape)}")
+    if integer(node, "groups", 1) != 1 or pair(node, "dilation", (1, 1)) != (1, 1):
+        raise fail("lower", "transposed convolution with groups or dilation", want="1 and 1")
+    if len(x.meaning.scale) > 1 or any(x.meaning.offset):
+        raise fail("lower", "transposed convolution of a grid with several scales or an offset")
+    layer = _layer(ctx, x, w, lambda planes: planes.transpose(0, 2, 3, 4, 1))
+    top, _, left, _ = sides(node, "padding")
+    height, width = ctx.graph.metas[node.outputs[0]].shape[2:]
+    op = ops.TransposeConv2d(
+        x.ref,
+        _weight_constant(ctx, node, layer),
+        stride=pair(node, "stride", (1, 1)),
+        padding=(top, left),
+        extent=(height, width),
+        x_zero=x.meaning.zero,
+    )
+    return _accumulators(ctx, node, op, layer, padded=False)
+
+
 def linear(ctx: Context, node: GraphNode) -> Tensor:
     """aten.linear on [1, features]; the input is read in memory order."""
     x, w = gridded(ctx, node, "input"), weights(ctx, node, "weight")
@@ -123,9 +146,10 @@ def _padding(
     return sides(node, "padding")
 
 
-def _accumulators(
-    ctx: Context, node: GraphNode, op: ops.Conv2d | ops.Linear, layer: _Layer, padded: bool
-) -> Real:
+_Dense = ops.Conv2d | ops.TransposeConv2d | ops.Linear
+
+
+def _accumulators(ctx: Context, node: GraphNode, op: _Dense, layer: _Layer, padded: bool) -> Real:
     """The op appended, its result's meaning: scale_x·scale_w per channel, bias and input offset."""
     x = layer.x
     offset = np.asarray(x.meaning.offset)

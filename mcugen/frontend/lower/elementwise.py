@@ -21,7 +21,6 @@ from mcugen.frontend.lower.functions import (
     affine,
     merged_affine,
 )
-from mcugen.frontend.lower.grids import UniformGrid
 from mcugen.frontend.lower.layout import plain
 from mcugen.frontend.lower.operands import (
     array,
@@ -33,7 +32,7 @@ from mcugen.frontend.lower.operands import (
     spelled,
     tensor,
 )
-from mcugen.frontend.lower.place import materialize, quantize_real
+from mcugen.frontend.lower.place import materialize, on_fine_grid
 from mcugen.frontend.lower.state import Constant, Context, Joined, Real, Tensor, unquantized
 from mcugen.ir import ops
 from mcugen.ir.program import Meaning
@@ -232,14 +231,9 @@ def _summand(ctx: Context, node: GraphNode, x: Real, name: str) -> Real:
         scale = x.meaning.scale[0] * float(form.scale[0])
         offset = np.asarray(x.meaning.offset) * form.scale + form.offset
         return replace(x, meaning=Meaning((scale,), x.meaning.zero, tuple(offset)), functions=())
-    scales = np.asarray(x.meaning.scale) * form.scale
-    reach = np.abs(scales) * max(abs(element.lo), abs(element.hi)) + np.abs(
-        np.asarray(x.meaning.offset) * form.scale + form.offset
-    )
-    step = float(reach.max()) / FINE_LEVELS or 1.0
-    grid = UniformGrid(np.array([step]), 0, -FINE_LEVELS, FINE_LEVELS)
-    source = replace(node, outputs=(f"{node.outputs[0]}.{name}",))
-    return quantize_real(ctx, x, grid, source, planes=False)
+    fine = on_fine_grid(ctx, x, node, name)
+    assert fine is not None  # its only function is affine
+    return fine
 
 
 def _common_scale(ctx: Context, x: Real, y: Real) -> tuple[tuple[int, int], float]:

@@ -3,6 +3,8 @@
 import math
 from dataclasses import replace
 
+import numpy as np
+
 from mcugen.errors import fail
 from mcugen.frontend.graph import GraphNode, Ref
 from mcugen.frontend.lower.operands import integer, integers, number, real, tensor
@@ -17,7 +19,7 @@ from mcugen.frontend.lower.state import (
     Tensor,
 )
 from mcugen.ir import ops
-from mcugen.ir.types import Planes
+from mcugen.ir.types import Planes, accumulator
 
 _TO_TORCH = (0, 3, 1, 2)
 _TO_MEMORY = (0, 2, 3, 1)
@@ -186,6 +188,40 @@ def slices(ctx: Context, node: GraphNode) -> Tensor:
     op = ops.Slice("", axis=memory_axis(axis, len(x.shape)), begin=begin, end=end)
     shape = (*x.shape[:axis], end - begin, *x.shape[axis + 1 :])
     return structural(ctx, x, op, shape, memory_shape(shape), node)
+
+
+def resize(ctx: Context, node: GraphNode) -> Tensor:
+    """mcugen.resize: the rows and columns of an image that each of the result repeats."""
+    return _resized(ctx, node, "self", integers(node, "rows"), integers(node, "columns"))
+
+
+def upsample_nearest(ctx: Context, node: GraphNode) -> Tensor:
+    """aten.upsample_nearest2d: position i of n takes floor(i·input / n), or i over the factor."""
+    before = real(ctx, node, "input").shape[2:]
+    after = ctx.graph.metas[node.outputs[0]].shape[2:]
+    factors = node.arguments.get("scale_factors")
+    if not isinstance(factors, tuple):
+        factors = tuple(new / old for new, old in zip(after, before, strict=True))
+    places = [
+        tuple(min(int(at / float(factor)), old - 1) for at in range(new))  # type: ignore[arg-type]
+        for new, old, factor in zip(after, before, factors, strict=True)
+    ]
+    return _resized(ctx, node, "input", *places)
+
+
+def _resized(
+    ctx: Context, node: GraphNode, name: str, rows: tuple[int, ...], columns: tuple[int, ...]
+) -> Real:
+    x = real(ctx, node, name)
+    if not x.is_image:
+        raise fail("lower", f"{node.target} of {list(x.shape)}", want="an image [1, C, H, W]")
+    base, builder = node.outputs[0], ctx.builder
+    places = [
+        builder.constant(f"{base}.{title}", np.array(data), accumulator(min(data), max(data)))
+        for title, data in (("rows", rows), ("columns", columns))
+    ]
+    shape = (*x.shape[:2], len(rows), len(columns))
+    return structural(ctx, x, ops.Resize("", *places), shape, memory_shape(shape), node)
 
 
 def _position(index: int, extent: int) -> int:

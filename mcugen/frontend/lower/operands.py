@@ -113,13 +113,21 @@ def _close(ctx: Context, x: Real, node: GraphNode, spelling: str) -> Real:
     return replace(x, ref=ref, functions=())
 
 
-def weights(ctx: Context, node: GraphNode, name: str) -> GridConstant | BasisConstant:
-    """A quantized weight argument.
+def weights(
+    ctx: Context, node: GraphNode, name: str, axis: int = 0
+) -> GridConstant | BasisConstant:
+    """A quantized weight argument with its output channels along `axis`.
 
     Raises:
-        McugenError: it is float, or not a constant.
+        McugenError: it is float, not a constant, or has scales along another axis.
     """
     found = tensor(ctx, node, name)
+    if isinstance(found, GridConstant) and len(found.scale) > 1 and found.axis != axis:
+        raise fail(
+            "lower",
+            f"the scales of {spelled(ctx, node, name)} lie along axis {found.axis}",
+            want=f"axis {axis}, the output channels, or one scale",
+        )
     if isinstance(found, GridConstant | BasisConstant):
         return found
     if isinstance(found, Constant):
@@ -139,7 +147,10 @@ def array(ctx: Context, node: GraphNode, name: str) -> np.ndarray | None:
     if isinstance(found, Constant):
         return found.data.astype(np.float64)
     if isinstance(found, GridConstant):
-        return found.q * found.scale
+        shape = [1] * found.q.ndim
+        if len(found.scale) > 1:
+            shape[found.axis] = len(found.scale)
+        return found.q * found.scale.reshape(shape)
     if isinstance(found, BasisConstant):
         return found.real()
     raise fail("lower", f"{spelled(ctx, node, name)} of {node.target} must be a constant")

@@ -8,6 +8,7 @@ import numpy as np
 from mcugen.errors import fail
 from mcugen.frontend.graph import GraphNode
 from mcugen.frontend.lower.epilogues import (
+    FINE_LEVELS,
     Epilogue,
     Multiplier,
     ThresholdTable,
@@ -15,7 +16,13 @@ from mcugen.frontend.lower.epilogues import (
     fine_grid,
     real_functions,
 )
-from mcugen.frontend.lower.functions import Affine, channels_of, directions, evaluate_exact
+from mcugen.frontend.lower.functions import (
+    Affine,
+    channels_of,
+    clamped_affine,
+    directions,
+    evaluate_exact,
+)
 from mcugen.frontend.lower.grids import BasisGrid, Grid, UniformGrid
 from mcugen.frontend.lower.state import Context, Pending, Real, Structural, unquantized
 from mcugen.ir import ops
@@ -112,6 +119,29 @@ def _pool_first(ctx: Context, x: Real, source: Source) -> Real:
         for item in x.pending
     )
     return materialize(ctx, x, source) if blocked else x
+
+
+def reach(ctx: Context, x: Real) -> float | None:
+    """The largest absolute value of `x`, 1 where that is 0; None for other than clamped affine."""
+    form = clamped_affine(real_functions(x.meaning, x.functions))
+    if form is None:
+        return None
+    element = ctx.builder.types[x.ref].integer
+    ends = [form.scale * end + form.offset for end in (element.lo, element.hi)]
+    return max(float(np.abs(np.clip(end, form.lo, form.hi)).max()) for end in ends) or 1.0
+
+
+def on_fine_grid(ctx: Context, x: Real, node: GraphNode, name: str) -> Real | None:
+    """`x` on a grid of 16 bits around 0; `name` tells it from the node's result.
+
+    None where functions stand behind `x` that are not clamped affine.
+    """
+    largest = reach(ctx, x)
+    if largest is None:
+        return None
+    grid = UniformGrid(np.array([largest / FINE_LEVELS]), 0, -FINE_LEVELS, FINE_LEVELS)
+    source = replace(node, outputs=(f"{node.outputs[0]}.{name}",))
+    return quantize_real(ctx, x, grid, source, planes=False)
 
 
 def materialize(ctx: Context, x: Real, source: Source) -> Real:

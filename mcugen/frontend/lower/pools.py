@@ -9,7 +9,7 @@ from mcugen.frontend.graph import GraphNode
 from mcugen.frontend.lower.functions import Affine, merged_affine
 from mcugen.frontend.lower.layout import memory_shape, reshaped, structural
 from mcugen.frontend.lower.operands import flag, integers, pair, real, sides, tensor
-from mcugen.frontend.lower.place import materialize
+from mcugen.frontend.lower.place import materialize, on_fine_grid
 from mcugen.frontend.lower.state import Context, Joined, Real, Tensor, unquantized
 from mcugen.ir import ops
 from mcugen.ir.program import Meaning
@@ -79,11 +79,33 @@ def avg_pool2d(ctx: Context, node: GraphNode) -> Tensor:
             "lower", "avg_pool2d with ceil_mode over the image's end", want="ceil_mode=False"
         )
     if any(padding) and not flag(node, "count_include_pad", True):
-        raise fail("lower", "avg_pool2d with count_include_pad=False and padding", want="padding 0")
+        return _average_inside(ctx, node, x, window, stride, padding)
     divisor = node.arguments.get("divisor_override") or window[0] * window[1]
     if not isinstance(divisor, int) or divisor < 1:
         raise fail("lower", f"avg_pool2d with divisor {divisor}", want="a positive integer")
     return _average(ctx, node, x, window, stride, padding, divisor)
+
+
+def _average_inside(
+    ctx: Context,
+    node: GraphNode,
+    x: Real,
+    window: tuple[int, int],
+    stride: tuple[int, int],
+    padding: _Padding,
+) -> Real:
+    """The mean of the taps inside the image, whose number changes: divided there, in 16 bits."""
+    if node.arguments.get("divisor_override"):
+        raise fail("lower", "avg_pool2d with a divisor and count_include_pad=False")
+    fine = on_fine_grid(ctx, x, node, "fine")
+    if fine is None:
+        raise unquantized(f"the input of {node.target}, behind an activation function,")
+    element = ctx.builder.types[fine.ref].integer
+    op = ops.AveragePool(
+        fine.ref, window=window, stride=stride, padding=padding, lo=element.lo, hi=element.hi
+    )
+    memory = ctx.builder.types[ref := ctx.builder.add(op, node.outputs[0], node.source)].shape
+    return Real(ref, fine.meaning, (memory[0], memory[3], memory[1], memory[2]), memory)
 
 
 def adaptive_avg_pool2d(ctx: Context, node: GraphNode) -> Tensor:

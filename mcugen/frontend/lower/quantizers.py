@@ -113,8 +113,7 @@ def _stored(
     zeros = np.atleast_1d(np.asarray(zero)).ravel().astype(np.int64)
     shape = _along(levels, axis, max(len(scales), len(zeros)))
     zeros = zeros.reshape(shape) if len(zeros) > 1 else zeros
-    _check_axis(axis, len(scales), levels)
-    return GridConstant(levels - zeros, scales, name)
+    return GridConstant(levels - zeros, scales, name, _checked_axis(axis, len(scales), levels))
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,13 +147,17 @@ def _along(data: np.ndarray, axis: int, count: int) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _check_axis(axis: int, count: int, data: np.ndarray) -> None:
-    if count > 1 and (axis % data.ndim != 0 or data.shape[0] != count):
+def _checked_axis(axis: int, count: int, data: np.ndarray) -> int:
+    """The axis of `count` scales counted from the front, 0 for a single one."""
+    if count == 1:
+        return 0
+    if axis % data.ndim > 1 or data.shape[axis] != count:
         raise fail(
             "lower",
             f"{count} weight scales along axis {axis} of {list(data.shape)}",
-            want="one per output channel (axis 0), or one per tensor",
+            want="one per output channel, or one per tensor",
         )
+    return axis % data.ndim
 
 
 def _quantize_constant(found: Constant, request: _Request) -> GridConstant:
@@ -170,13 +173,13 @@ def _quantize_constant(found: Constant, request: _Request) -> GridConstant:
         )
     if not np.isfinite(found.data).all():
         raise fail("lower", f"{found.name} has NaN or infinite values")
-    _check_axis(request.axis, len(scales), found.data)
-    wide_scale = scales.reshape(_along(found.data, 0, len(scales)))
-    wide_zero = zeros.reshape(_along(found.data, 0, len(zeros)))
+    axis = _checked_axis(request.axis, len(scales), found.data)
+    wide_scale = scales.reshape(_along(found.data, axis, len(scales)))
+    wide_zero = zeros.reshape(_along(found.data, request.axis, len(zeros)))
     steps = found.data.astype(np.float64) / wide_scale
     rounded = np.floor(steps + 0.5) if request.ties is Ties.UP else np.rint(steps)
     q = (np.clip(rounded + wide_zero, lo, hi) - wide_zero).astype(np.int64)
-    return GridConstant(q, scales, found.name)
+    return GridConstant(q, scales, found.name, axis)
 
 
 def quantize_basis(ctx: Context, node: GraphNode) -> Tensor:
@@ -188,7 +191,9 @@ def quantize_basis(ctx: Context, node: GraphNode) -> Tensor:
     if isinstance(found, Constant):
         if offset.any():
             raise fail("lower", f"the basis of {found.name} has an offset", want="offset 0")
-        _check_axis(integer(node, "axis", -1), len(np.atleast_2d(basis)), found.data)
+        rows = len(np.atleast_2d(basis))
+        if _checked_axis(integer(node, "axis", -1), rows, found.data):
+            raise fail("lower", f"the bases of {found.name} lie along axis 1", want="axis 0")
         return weights_on_basis(found.data, basis, found.name)
     packing = ctx.packing.get(node.outputs[0], Packing())
     most = MOST_PLANES if packing.planes else MOST_BYTE

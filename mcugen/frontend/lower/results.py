@@ -7,28 +7,47 @@ import numpy as np
 
 from mcugen.errors import fail
 from mcugen.frontend.graph import GraphNode, Ref
-from mcugen.frontend.lower.epilogues import real_functions
-from mcugen.frontend.lower.functions import clamped_affine
 from mcugen.frontend.lower.grids import UniformGrid
-from mcugen.frontend.lower.layout import plain
-from mcugen.frontend.lower.operands import integer, real
-from mcugen.frontend.lower.place import materialize, quantize_real
+from mcugen.frontend.lower.layout import memory_axis, plain
+from mcugen.frontend.lower.operands import gridded, integer, real
+from mcugen.frontend.lower.place import materialize, quantize_real, reach
 from mcugen.frontend.lower.state import Context, Real, Tensor, unquantized
 from mcugen.ir import ops
 from mcugen.ir.program import Meaning, Node
+from mcugen.ir.types import INT32_MAX, accumulator
 
 #: Scores keep this many bits: far below any bit of the network's own.
 _SCORE_BITS = 23
 
 
 def softmax(ctx: Context, node: GraphNode) -> Tensor:
-    """softmax and log_softmax at the end: dropped, since they keep the order of the scores."""
-    x = real(ctx, node, "self" if "self" in node.arguments else "input")
-    _only_at_the_end(ctx, node)
-    if integer(node, "dim", -1) % len(x.shape) != 1:
+    """softmax and log_softmax: dropped at the end, since they keep the order of the scores.
+
+    A softmax that is read by more of the network is computed, on a grid of 16 bits.
+    """
+    name = "self" if "self" in node.arguments else "input"
+    x = real(ctx, node, name)
+    rank = len(x.shape)
+    if memory_axis(integer(node, "dim", -1) % rank, rank) != rank - 1:
         raise fail("lower", f"{node.target} along another axis than the channels")
-    ctx.output_function = "log_softmax" if "log_softmax" in node.target else "softmax"
-    return x
+    logarithm = "log_softmax" in node.target
+    if logarithm or _is_at_the_end(ctx, node):
+        _only_at_the_end(ctx, node)
+        ctx.output_function = "log_softmax" if logarithm else "softmax"
+        return x
+    return _shares(ctx, gridded(ctx, node, name), node)
+
+
+def _shares(ctx: Context, x: Real, node: GraphNode) -> Real:
+    """Softmax of levels: every share of the whole in 65,536 parts."""
+    levels = ctx.builder.types[x.ref].integer.levels
+    if len(x.meaning.scale) != 1 or levels > 2**16:
+        raise fail("lower", f"softmax of {levels} levels", want="one scale and at most 16 bits")
+    exponentials = np.exp(-x.meaning.scale[0] * np.arange(levels))
+    data = np.minimum(np.rint(exponentials * 2.0**31), INT32_MAX).astype(np.int64)
+    table = ctx.builder.constant(f"{node.outputs[0]}.exps", data, accumulator(0, INT32_MAX))
+    ref = ctx.builder.add(ops.Softmax(x.ref, table, bits=16, lo=0), node.outputs[0], node.source)
+    return Real(ref, Meaning((2.0**-16,)), x.shape, x.memory)
 
 
 def argmax(ctx: Context, node: GraphNode) -> Tensor:
@@ -43,15 +62,23 @@ def argmax(ctx: Context, node: GraphNode) -> Tensor:
     return Real(ref, Meaning((1.0,)), shape, ctx.builder.types[ref].shape, quantized=True)
 
 
+_ENDS = ("aten.argmax.default", "aten.view.default", "aten.squeeze.dim")
+
+
+def _is_at_the_end(ctx: Context, node: GraphNode) -> bool:
+    """Whether nothing that changes values reads a node's result."""
+    result = Ref(node.outputs[0])
+    users = (user for user in ctx.graph.nodes if result in user.arguments.values())
+    return all(user.target in _ENDS for user in users)
+
+
 def _only_at_the_end(ctx: Context, node: GraphNode) -> None:
-    ends = {"aten.argmax.default", "aten.view.default", "aten.squeeze.dim"}
-    for user in ctx.graph.nodes:
-        if Ref(node.outputs[0]) in user.arguments.values() and user.target not in ends:
-            raise fail(
-                "lower",
-                f"{node.target} inside the network",
-                want="softmax, log_softmax and argmax at the end only",
-            )
+    if not _is_at_the_end(ctx, node):
+        raise fail(
+            "lower",
+            f"{node.target} inside the network",
+            want="log_softmax and argmax at the end only",
+        )
 
 
 def scores(ctx: Context, x: Real, node: GraphNode) -> Real:
@@ -61,13 +88,10 @@ def scores(ctx: Context, x: Real, node: GraphNode) -> Real:
         return x
     if not x.functions and not any(x.meaning.offset) and len(x.meaning.scale) == 1:
         return replace(materialize(ctx, x, node.source), quantized=True)
-    form = clamped_affine(real_functions(x.meaning, x.functions))
-    if form is None:
+    largest = reach(ctx, x)
+    if largest is None:
         raise unquantized("the model's output, behind an activation function,")
-    element = ctx.builder.types[x.ref].integer
-    ends = [form.scale * end + form.offset for end in (element.lo, element.hi)]
-    reach = max(float(np.abs(np.clip(end, form.lo, form.hi)).max()) for end in ends) or 1.0
-    step = 2.0 ** (math.frexp(reach)[1] - _SCORE_BITS)
+    step = 2.0 ** (math.frexp(largest)[1] - _SCORE_BITS)
     bound = 2**_SCORE_BITS
     named = replace(node, outputs=(f"{node.outputs[0]}.scores",))
     return quantize_real(ctx, x, UniformGrid(np.array([step]), 0, -bound, bound), named, False)

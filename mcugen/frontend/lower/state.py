@@ -15,7 +15,7 @@ from mcugen.ir import ops
 from mcugen.ir.program import Meaning, Source
 
 #: Ops that move values without looking at them, or only compare them.
-Structural = ops.MaxPool | ops.Pad | ops.Reshape | ops.Slice | ops.Transpose
+Structural = ops.MaxPool | ops.Pad | ops.Reshape | ops.Resize | ops.Slice | ops.Transpose
 
 
 @dataclass(frozen=True)
@@ -97,11 +97,15 @@ class Constant:
 
 @dataclass(frozen=True, eq=False)
 class GridConstant:
-    """A quantized constant: real = scale·q along `axis` (None per tensor); q is centred."""
+    """A quantized constant: real = scale·q, one scale or one per place along `axis`.
+
+    q is centred.
+    """
 
     q: np.ndarray
     scale: np.ndarray
     name: str
+    axis: int = 0
 
     @property
     def shape(self) -> tuple[int, ...]:

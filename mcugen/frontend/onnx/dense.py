@@ -7,7 +7,7 @@ from mcugen.frontend.onnx.graph import Known
 from mcugen.frontend.onnx.layout import view
 from mcugen.frontend.onnx.translation import Call
 from mcugen.frontend.onnx.values import Live, Scaling, Stored
-from mcugen.frontend.onnx.windows import squared, windows
+from mcugen.frontend.onnx.windows import spreads, squared, windows
 
 
 def _stored(call: Call, index: int) -> Stored:
@@ -91,6 +91,32 @@ def convolution(call: Call) -> None:
     extent = (x.shape[0], shape[0], *geometry.extent)
     found = call.add("aten.conv2d.default", arguments, x, extent)
     call.give(view(call, found, extent if len(x.shape) == 4 else (*extent[:2], extent[3])))
+
+
+def transposed_convolution(call: Call) -> None:
+    """ConvTranspose of images; its weight is [inputs, outputs, h, w]."""
+    x, stored = call.real(0), _stored(call, 1)
+    _channel_axis(call, stored, 1)
+    shape = stored.levels.shape
+    if len(shape) != 4 or len(x.shape) != 4 or shape[0] != x.shape[1]:
+        raise call.node.wrong(f"transposed convolution of {list(x.shape)} by {list(shape)}")
+    if call.integer("group", 1) != 1 or any(one != 1 for one in call.integers("dilations") or ()):
+        raise call.node.wrong("groups or dilations are not supported", want="1")
+    kernel = call.integers("kernel_shape") or shape[2:]
+    if kernel != shape[2:]:
+        raise call.node.wrong(f"attribute kernel_shape is {list(kernel)}", want=f"{shape[2:]}")
+    geometry = spreads(call, x.shape[2:], kernel)
+    arguments: dict[str, Argument] = {
+        "input": x.ref,
+        "weight": _weight(call, stored, stored.levels, 1),
+        "stride": geometry.stride,
+        "padding": geometry.padding,
+    }
+    bias = _bias(call, 2, shape[1])
+    if bias is not None:
+        arguments["bias"] = call.to.constant(bias, call.node.inputs[2])
+    extent = (x.shape[0], shape[1], *geometry.extent)
+    call.give(call.add("aten.conv_transpose2d.input", arguments, x, extent))
 
 
 def matrix_product(call: Call) -> None:

@@ -24,9 +24,6 @@ def quantize(call: Call) -> None:
         call.give(_levels(call, Known(real, "float32"), scaling, dtype))
         return
     x = call.real(0)
-    if x.probabilities:
-        call.give(Live(x.name, Meta(x.shape, dtype), scaling, True))
-        return
     levels = Live(x.name, Meta(x.shape, dtype), scaling)
     call.give(_placed(call, "quantize", x, levels))
 
@@ -45,8 +42,8 @@ def dequantize(call: Call) -> None:
         return
     if dtype == "int32":
         raise call.node.wrong("input 0 holds sums", got=dtype, want="levels of at most 16 bits")
-    real = Live(x.name, Meta(x.shape, "float32"), None, x.probabilities)
-    call.give(real if x.probabilities else _placed(call, "dequantize", x, real, scaling))
+    real = Live(x.name, Meta(x.shape, "float32"))
+    call.give(_placed(call, "dequantize", x, real, scaling))
 
 
 def _placed(call: Call, verb: str, x: Live, result: Live, scaling: Scaling | None = None) -> Live:

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 from mcugen.errors import Fault, McugenError, fail
 from mcugen.frontend.graph import ExportedGraph
-from mcugen.frontend.onnx import dense, elementwise, fold, layout, pools, quantizers
+from mcugen.frontend.onnx import dense, elementwise, fold, layout, pools, quantizers, resize
 from mcugen.frontend.onnx.graph import MICROSOFT, STAGE, STANDARD, Known, OnnxGraph, OnnxNode
 from mcugen.frontend.onnx.qoperator import is_quantized, spelled_out
 from mcugen.frontend.onnx.translation import Call, Handler, Translation
@@ -27,6 +27,7 @@ HANDLERS: dict[str, Handler] = {
     "Constant": fold.constant,
     "ConstantOfShape": fold.constant_of_shape,
     "Conv": dense.convolution,
+    "ConvTranspose": dense.transposed_convolution,
     "DequantizeLinear": quantizers.dequantize,
     "Div": elementwise.binary("aten.div.Tensor"),
     "Dropout": layout.same,
@@ -49,6 +50,7 @@ HANDLERS: dict[str, Handler] = {
     "ReduceMean": pools.reduce_mean,
     "Relu": elementwise.unary("aten.relu.default"),
     "Reshape": layout.reshape,
+    "Resize": resize.resize,
     "Shape": fold.shape,
     "Sigmoid": elementwise.unary("aten.sigmoid.default"),
     "Slice": layout.slices,
@@ -59,6 +61,7 @@ HANDLERS: dict[str, Handler] = {
     "Tanh": elementwise.unary("aten.tanh.default"),
     "Transpose": layout.transpose,
     "Unsqueeze": layout.reshape,
+    "Upsample": resize.resize,
 }
 _DOMAINS = {
     STANDARD: HANDLERS,

@@ -51,8 +51,6 @@ class Live:
     meta: Meta
     scaling: Scaling | None = None
     """Of levels, where a quantizer has made them."""
-    probabilities: bool = False
-    """Behind a softmax: quantizers that follow keep the order, and are left out with it."""
 
     @property
     def ref(self) -> Ref:

@@ -65,6 +65,33 @@ def windows(call: Call, size: Sequence[int], kernel: Sequence[int]) -> Geometry:
     )
 
 
+def spreads(call: Call, size: Sequence[int], kernel: Sequence[int]) -> Geometry:
+    """What a transposed convolution of `kernel` makes of an input of `size`, two axes each.
+
+    Raises:
+        McugenError: attributes out of range, or a result that reaches beyond the input.
+    """
+    stride = call.steps("strides", 2, 1, 1)
+    more = call.steps("output_padding", 2, 0, 0)
+    mode, wanted = call.text("auto_pad", "NOTSET"), call.integers("output_shape")
+    if mode not in ("NOTSET", "VALID") or wanted is not None:
+        what = "attribute auto_pad or output_shape is not supported"
+        raise call.node.wrong(what, want="pads")
+    pads = call.steps("pads", 4, 0, 0)
+    extent = [
+        step * (n - 1) + extra + k - first - last
+        for n, step, extra, k, first, last in zip(
+            size, stride, more, kernel, pads[:2], pads[2:], strict=True
+        )
+    ]
+    if max(kernel) > MOST_STEP or any(one >= step for one, step in zip(more, stride, strict=True)):
+        raise call.node.wrong("attribute output_padding is not below strides")
+    top, left, bottom, right = pads
+    return Geometry(
+        squared(kernel), squared(stride), (1, 1), (top, bottom, left, right), squared(extent)
+    )
+
+
 def _padding(
     call: Call, size: Sequence[int], stride: Sequence[int], spans: Sequence[int]
 ) -> tuple[Sequence[int], Sequence[int]]:
