@@ -7,6 +7,7 @@ import numpy as np
 
 from mcugen.errors import fail
 from mcugen.frontend.tflite.context import node_name
+from mcugen.frontend.tflite.edges import last_tensor
 from mcugen.frontend.tflite.graph import Graph, Tensor
 from mcugen.ir.program import Program
 from mcugen.run.original import Answer
@@ -56,13 +57,12 @@ class LiteRtModel:
     def answer(self, x: np.ndarray, layers: bool) -> Answer:
         """See `Original`; all in levels, which are the tensors' own numbers."""
         levels = input_boundary(self._program).levels(x)
-        (output,) = self._graph.outputs
         wanted = self._tensors if layers else {}
         found: dict[str, list[np.ndarray]] = {name: [] for name in wanted}
         outputs = []
         for sample in levels:
             self._run(sample)
-            outputs.append(self._read(self._graph.tensors[output]))
+            outputs.append(self._read(last_tensor(self._graph)))
             for name, tensor in wanted.items():
                 found[name].append(self._read(tensor))
         shape = self._program.values[self._program.output].type.shape[1:]
@@ -73,7 +73,11 @@ class LiteRtModel:
     def _run(self, sample: np.ndarray) -> None:
         (index,) = self._graph.inputs
         tensor = self._graph.tensors[index]
-        self._interpreter.set_tensor(index, sample.reshape(tensor.shape).astype(tensor.dtype))
+        given = sample.reshape(tensor.shape)
+        if tensor.dtype == "float32":
+            meaning = input_boundary(self._program).meaning
+            given = (given - meaning.zero) * meaning.scale[0]
+        self._interpreter.set_tensor(index, given.astype(tensor.dtype))
         self._interpreter.invoke()
 
     def _read(self, tensor: Tensor) -> np.ndarray:

@@ -1,8 +1,9 @@
 """From a .tflite graph to the integer program: a handler for each operator, in the file's order."""
 
 from mcugen.errors import McugenError, fail
-from mcugen.frontend.tflite.context import ELEMENTS, STAGE, Context
-from mcugen.frontend.tflite.graph import Graph, Operator, Tensor
+from mcugen.frontend.tflite.context import STAGE, Context
+from mcugen.frontend.tflite.edges import first_tensor, is_edge, last_tensor
+from mcugen.frontend.tflite.graph import Graph, Operator
 from mcugen.frontend.tflite.handlers import HANDLERS
 from mcugen.ir.program import Program
 
@@ -15,12 +16,13 @@ def lower(graph: Graph, name: str) -> Program:
             operator does not take, accumulators that could overflow.
     """
     ctx = Context(graph)
-    ctx.input(_input(graph))
+    ctx.input(first_tensor(graph))
     for operator in graph.operators:
-        _lower_operator(ctx, operator)
+        if not is_edge(graph, operator):
+            _lower_operator(ctx, operator)
     if ctx.faults:
         raise McugenError(STAGE, ctx.faults)
-    output = ctx.refs.get(_only(graph, "output", graph.outputs).index)
+    output = ctx.refs.get(last_tensor(graph).index)
     if output is None or not ctx.builder.nodes:
         raise fail(STAGE, "the model computes nothing")
     builder = ctx.builder
@@ -32,27 +34,6 @@ def lower(graph: Graph, name: str) -> Program:
         tuple(builder.nodes),
         output,
     )
-
-
-def _only(graph: Graph, role: str, indices: tuple[int, ...]) -> Tensor:
-    if len(indices) != 1:
-        names = ", ".join(str(graph.tensors[index]) for index in indices)
-        raise fail(STAGE, f"the model has {len(indices)} {role}s", got=names, want=f"one {role}")
-    return graph.tensors[indices[0]]
-
-
-def _input(graph: Graph) -> Tensor:
-    tensor = _only(graph, "input", graph.inputs)
-    found = tensor.quantization
-    if tensor.dtype not in ELEMENTS or found is None or not found.per_tensor:
-        raise fail(
-            STAGE,
-            f"the input is {tensor.dtype}",
-            got=str(tensor),
-            want=f"{' or '.join(ELEMENTS)} with one scale",
-            help="convert with full-integer quantization and inference_input_type=tf.int8",
-        )
-    return tensor
 
 
 def _lower_operator(ctx: Context, operator: Operator) -> None:
