@@ -134,6 +134,31 @@ def served(descriptor: int, board: PythonBoard) -> Iterator[None]:
         thread.join()
 
 
+@contextmanager
+def bridged(line: Line) -> Iterator[str]:
+    """A terminal whose other end is `line`; yields its path."""
+    with terminal() as (ours, path):
+        os.set_blocking(ours, False)
+        ended = threading.Event()
+
+        def carry() -> None:
+            while not ended.is_set():
+                if data := line.receive():
+                    os.write(ours, data)
+                try:
+                    line.send(os.read(ours, 4096))
+                except OSError:  # nobody has it open, or nothing came
+                    ended.wait(0.001)
+
+        thread = threading.Thread(target=carry)
+        thread.start()
+        try:
+            yield path
+        finally:
+            ended.set()
+            thread.join()
+
+
 class ChangedLine:
     """`line`, with what passes changed by `change`, both ways."""
 

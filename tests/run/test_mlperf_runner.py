@@ -6,10 +6,8 @@ run; results and times are found by expressions that the whole line must match. 
 an interface board stands between and marks every line that it hands on.
 """
 
-import os
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,14 +19,13 @@ import pytest
 import serial
 
 from mcugen.build.firmware import build_firmware
-from mcugen.run.device import Line
 from mcugen.run.qemu import open_qemu
 from tests.build.images import image_for
 from tests.build.tiny_model import expected_outputs, random_inputs, write_tiny_model
 from tests.run.chip_families import FAMILIES
 from tests.run.chips import Chip
 from tests.run.conftest import Tiny
-from tests.run.lines import terminal
+from tests.run.lines import bridged
 from tests.run.test_mlperf import Runner as TextHost
 from tests.run.test_mlperf import softmax
 
@@ -127,36 +124,11 @@ class Runner:
 
 
 @contextmanager
-def _bridge(line: Line) -> Iterator[str]:
-    """A terminal whose other end is `line`; yields its path."""
-    with terminal() as (ours, path):
-        os.set_blocking(ours, False)
-        ended = threading.Event()
-
-        def carry() -> None:
-            while not ended.is_set():
-                if data := line.receive():
-                    os.write(ours, data)
-                try:
-                    line.send(os.read(ours, 4096))
-                except OSError:  # nobody has it open, or nothing came
-                    time.sleep(0.001)
-
-        thread = threading.Thread(target=carry)
-        thread.start()
-        try:
-            yield path
-        finally:
-            ended.set()
-            thread.join()
-
-
-@contextmanager
 def _device(elf: Path, tiny: Tiny) -> Iterator[SerialDevice]:
     """A board that has started some time ago: nobody heard its words."""
     with open_qemu(tiny.board, elf) as board:
         TextHost(board.line).ask("name")  # behind the frames that found it up
-        with _bridge(board.line) as path:
+        with bridged(board.line) as path:
             device = SerialDevice(path)
             try:
                 yield device
