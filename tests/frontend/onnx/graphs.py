@@ -133,7 +133,7 @@ class Graph:
         plain = onnxruntime.SessionOptions()
         plain.log_severity_level, plain.intra_op_num_threads = 4, 1
         plain.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        session = onnxruntime.InferenceSession(self.model(tensor), plain)
+        session = onnxruntime.InferenceSession(self.model(tensor, "float32"), plain)
         results = [session.run(None, sample)[0] for sample in self.feed(4)]
         return float(np.min(results)), float(np.max(results))
 
@@ -153,9 +153,9 @@ class Graph:
             samples.append(sample)
         return samples
 
-    def model(self, output: str) -> bytes:
-        """The file with `output` as its result."""
-        outputs = [onnx.ValueInfoProto(name=output)]
+    def model(self, output: str, dtype: str = "") -> bytes:
+        """The file with `output` as its result; levels like the input's, where no type is given."""
+        outputs = [helper.make_tensor_value_info(output, CODES[dtype or self.dtype], None)]
         graph = helper.make_graph(self.nodes, "random", self.inputs, outputs, self.constants)
         versions = [helper.make_opsetid("", self.opset)]
         versions += [helper.make_opsetid(domain, 1) for domain in self.domains]
