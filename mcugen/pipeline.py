@@ -241,7 +241,7 @@ def run(
     from mcugen.run.host import HostModel
     from mcugen.run.qemu import PROGRAM, open_qemu
     from mcugen.run.serial import open_board
-    from mcugen.run.target import run_on
+    from mcugen.run.target import check_board, run_on
 
     tools.require("gcc", *([PROGRAM] if port is None else []))
     manifest = read_generated(folder)
@@ -249,12 +249,11 @@ def run(
     host = HostModel(folder)
     expected = host.output_memory(levels)
     stored = encode_input(manifest.input, levels)
-    if port is None:
-        opened = open_qemu(board, image_path(folder, board))
-        target = f"{board.name} in QEMU ({board.qemu.machine if board.qemu else '–'})"
-    else:
-        opened, target = open_board(board, port), f"{board.name} on {port}"
+    image = image_path(folder, board)
+    opened = open_qemu(board, image) if port is None else open_board(board, port)
     with opened as device:
+        check_board(device.identity, board)
+        target = f"{board.name} {'in' if port is None else 'on'} {device.line.name}"
         with progress(target, len(stored)) as advance:
             result = run_on(device, manifest, stored, lambda done, total: advance(1))
         differing, first = compare.differing_bytes(result, expected), None

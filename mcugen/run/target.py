@@ -8,6 +8,7 @@ import numpy as np
 from mcugen.emit.manifest import Manifest
 from mcugen.errors import fail
 from mcugen.run.device import Device, Identity
+from mcugen.target.boards import Board
 
 #: Called with the samples done and the samples in all.
 Progress = Callable[[int, int], None]
@@ -30,6 +31,20 @@ class TargetRun:
     clock_hz: int
     cycle_source: str
     identity: Identity
+
+
+def check_board(identity: Identity, board: Board) -> None:
+    """Refuse an image that was built for another board than `board`.
+
+    Raises:
+        McugenError: the names differ.
+    """
+    if identity.board != board.name:
+        raise fail(
+            "run",
+            f"the image was built for {identity.board}, not for {board.name}",
+            help=f"--board {identity.board}, or flash it: mcugen flash DIR --board {board.name}",
+        )
 
 
 def check_identity(identity: Identity, manifest: Manifest) -> None:

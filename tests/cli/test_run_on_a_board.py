@@ -53,7 +53,7 @@ def test_what_a_person_sees(
     first, clock, latency, *table = answer.out.splitlines()
     digest = read_manifest(built).digest[:8]
     assert f"model {digest}…, 3 samples, every output byte as on the host, accuracy " in first
-    assert first.startswith("stm32f446 ")
+    assert first.startswith(f"stm32f446 on {port}, ")
     assert re.fullmatch(r"clock 180 MHz, stack \d+ B, \d+ retries", clock)
     numbers = r"[\d.,]+ / [\d.,]+ / [\d.,]+"
     assert re.fullmatch(rf"latency {numbers} ms, cycles {numbers} \(min / median / max\)", latency)
@@ -83,3 +83,10 @@ def test_another_model_on_the_board(mcugen: Command, port: str, tmp_path: Path) 
     assert answer.code == 2
     assert "the stm32f446 runs another model, or an older image of 'other'" in answer.err
     assert "mcugen flash DIR --board stm32f446" in answer.err
+
+
+def test_an_image_for_another_board(mcugen: Command, built: Path, port: str) -> None:
+    arguments = ("--board", "stm32f407", "--data", "digits", "--limit", "1", "--port", port)
+    answer = mcugen("run", built, *arguments)
+    assert answer.code == 2
+    assert "the image was built for stm32f446, not for stm32f407" in answer.err
