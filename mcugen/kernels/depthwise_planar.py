@@ -3,6 +3,9 @@
 Four channels at a time are drawn out of the image into planes in scratch memory, with their padding
 around them; each plane then takes all its taps two at a time, and its bytes go to where the channel
 lies in the output. Lines of a plane are rows of the image or columns, whichever takes fewer cycles.
+
+An output may lie exactly on an input of its size, since no byte of a channel is read once its plane
+is drawn; on one that begins elsewhere after the input was moved.
 """
 
 from collections.abc import Iterator
@@ -69,6 +72,7 @@ class Context:
     """The byte of a plane where the image begins."""
     plane_bytes: int
     scratch_words: int
+    input_bytes: int
     outside: str
     """A word of padding as C."""
     channels: int
@@ -206,6 +210,7 @@ def build(step: Step, core: Core) -> Recipe:
     lines = windows.across.span(windows.across.outputs)
     plane_bytes = lines * windows.line + 4
     channels = step.inputs[0].type.channels
+    in_place = step.output.type.shape == step.inputs[0].type.shape
     context = Context(
         plane=plane,
         assembly=tuple(plane.lines),
@@ -218,6 +223,7 @@ def build(step: Step, core: Core) -> Recipe:
         first=across.span.before * windows.line + along.span.before,
         plane_bytes=plane_bytes,
         scratch_words=TOGETHER * plane_bytes // 4,
+        input_bytes=step.inputs[0].storage.bytes,
         outside=f"0x{(op.x_zero & 0xFF) * 0x01010101:08X}u",
         channels=channels,
         together=channels - channels % TOGETHER,
@@ -225,14 +231,15 @@ def build(step: Step, core: Core) -> Recipe:
         words=windows.words,
         twice=_twice(step),
     )
+    called = {"planes": context.together, "lower": in_place}
     return Recipe(
         context=context,
         constants=(_parameters(step, windows, form, turned),),
-        overlaps=(None,),
+        overlaps=(0 if in_place else None,),
         epilogue=None,
         scratch_bytes=TOGETHER * plane_bytes,
         code_bytes=300 + 4 * len(plane.lines),
-        helpers=frozenset({"dsp", "product", *(["planes"] if context.together else [])}),
+        helpers=frozenset({"dsp", "product"}.union(name for name, used in called.items() if used)),
     )
 
 

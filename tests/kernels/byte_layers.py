@@ -167,4 +167,9 @@ def depthwise_layer(seed: int) -> Program:
         groups=channels,
         x_zero=w.zero(b.program(b.x).env.type(b.x).integer),
     )
+    if w.rng.random() < 0.4 and copies == 1:
+        # The output is as large as the input.
+        rows, columns = (extent * (step - 1) for extent, step in zip(dilation, size, strict=True))
+        around = (rows // 2, rows - rows // 2, columns // 2, columns - columns // 2)
+        op = replace(op, stride=(1, 1), padding=around)
     return replace(b.done(w.epilogue(b, b.op(op))), name=f"depthwise{seed}")
