@@ -58,6 +58,7 @@ LAYERS: Mapping[str, Callable[[], Program]] = {
     "linear 576 to 64, x 1, w 1": lambda: _linear(576),
     "linear 1024 to 64, x 1, w 1": lambda: _linear(1024),
     "linear 1024 to 64, x 3,7, w 50": lambda: _linear(1024, (3, 7), (50,)),
+    "linear 1024 to 64, x 1,2, w 1,2": lambda: _linear(1024, (1, 2), (1, 2)),
     "linear 1024 to 64, x 3,7, w 50,70": lambda: _linear(1024, (3, 7), (50, 70)),
     "conv 3x3 16 to 16, x 1, w 1": lambda: _conv2d(16),
     "conv 3x3 32 to 32, x 1, w 1": lambda: _conv2d(32),

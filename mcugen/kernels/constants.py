@@ -51,3 +51,8 @@ def literal(value: int) -> str:
     if value == INT32.lo:
         return "INT32_MIN"
     return f"({value})" if value < 0 else str(value)
+
+
+def word_literal(value: int) -> str:
+    """`value` modulo 2^32 as a C expression of type uint32_t."""
+    return f"0x{value & 0xFFFFFFFF:08X}u"

@@ -13,31 +13,23 @@ from mcugen.kernels import levels
 from mcugen.kernels.base import Kernel, Recipe
 from mcugen.kernels.epilogue import epilogue_of
 from mcugen.kernels.levels import Levels
+from mcugen.kernels.ring import Ring, ring
 from mcugen.kernels.step import Step
-from mcugen.kernels.window import Geometry, geometry, overlap_by_rows
+from mcugen.kernels.window import geometry, overlap_by_rows
 from mcugen.target.cores import Core
 
 
 @dataclass(frozen=True)
 class Context:
     levels: Levels
-    geometry: Geometry
+    ring: Ring
     channels_out: int
     runs_per_row: int
     """Runs of memory that a row of the window lies in."""
-    row_words: int
-    """Words of an expanded row, padding included, and those before the image's first pixel."""
     left_words: int
+    """Words of an expanded row before the image's first pixel."""
     step_words: int
     """Words from the input of an output to that of the next."""
-    reach: int
-    """Rows from a window's first to behind its last."""
-    kept: int
-    """Rows that are kept; behind them lies one that is outside of the image if some window's is."""
-    wraps: bool
-    """A row takes the place of one that is `kept` rows above."""
-    skips: bool
-    """Some rows are in no window."""
     runs_at: int
     """Where the places of runs lie in scratch memory, and the sums."""
     sums_at: int
@@ -91,22 +83,15 @@ def build(step: Step, core: Core) -> Recipe:
         window.columns.input + horizontal.before,
         (columns - 1) * horizontal.stride + (horizontal.size - 1) * horizontal.dilation + 1,
     )
-    row_words = width * made.tap_words
-    reach = (vertical.size - 1) * vertical.dilation + 1
-    kept = min(reach, window.rows.input)
-    runs_at = (kept + window.rows.clipped) * row_words
+    rows = ring(window, vertical, width * made.tap_words)
+    runs_at = rows.words
     context = Context(
         levels=made,
-        geometry=window,
+        ring=rows,
         channels_out=step.accumulator.channels,
         runs_per_row=made.runs // vertical.size,
-        row_words=row_words,
         left_words=horizontal.before * made.tap_words,
         step_words=horizontal.stride * made.tap_words,
-        reach=reach,
-        kept=kept,
-        wraps=reach < window.rows.input,
-        skips=vertical.stride > reach,
         runs_at=runs_at,
         sums_at=runs_at + made.runs,
     )

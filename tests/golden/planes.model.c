@@ -66,7 +66,7 @@ static inline uint32_t planes_popcount(uint32_t bits)
  * threshold, 3x3x2 i4 -> 3x3x2 planes<1>
  * kernel convert
  * in at arena+0 (18 B)
- * out at arena+136 (36 B)
+ * out at arena+120 (36 B)
  */
 /* threshold: [channel][threshold] */
 static const int8_t planes_threshold_thresholds[2] MODEL_WEIGHTS_SECTION = {
@@ -104,22 +104,29 @@ PLANES_LAYER_FUNCTION void planes_threshold(const int8_t *restrict in, uint32_t 
 /*
  * conv
  * conv2d + threshold, 3x3x2 planes<1> -> 2x2x3 planes<1>
- * 96 MACs, kernel conv2d_levels
- * in at arena+136 (36 B)
- * out at arena+136 (16 B); the output runs over the input, which is read before it is written
+ * 96 MACs, kernel conv2d_packed
+ * in at arena+120 (36 B)
+ * out at arena+120 (16 B); the output runs over the input, which is read before it is written
  */
-/* conv: [block of outputs][start, then pairs of inputs][4 outputs]: pairs of int16 */
-static const uint32_t planes_conv_weights[68] MODEL_WEIGHTS_SECTION = {
-    0x00000002u, 0xFFFFFFFAu, 0xFFFFFFFCu, 0x00000000u, 0x00000001u, 0x0000FFFFu, 0x00000001u,
-    0x00000000u, 0x00000001u, 0x00000001u, 0x00000001u, 0x00000000u, 0x00000000u, 0x00000000u,
-    0x00000000u, 0x00000000u, 0x00000000u, 0x00000000u, 0x00000000u, 0x00000000u, 0x00000001u,
-    0x00000001u, 0x00000001u, 0x00000000u, 0x0000FFFFu, 0x00000001u, 0x00000001u, 0x00000000u,
-    0x00000000u, 0x00000000u, 0x00000000u, 0x00000000u, 0x00000000u, 0x00000000u, 0x00000000u,
-    0x00000000u, 0x0000FFFFu, 0x00000001u, 0x0000FFFFu, 0x00000000u, 0x0000FFFFu, 0x00000001u,
-    0x00000001u, 0x00000000u, 0x00000000u, 0x00000000u, 0x00000000u, 0x00000000u, 0x00000000u,
-    0x00000000u, 0x00000000u, 0x00000000u, 0x0000FFFFu, 0x00000001u, 0x00000001u, 0x00000000u,
-    0x0000FFFFu, 0x00000001u, 0x0000FFFFu, 0x00000000u, 0x00000000u, 0x00000000u, 0x00000000u,
-    0x00000000u, 0x00000000u, 0x00000000u, 0x00000000u, 0x00000000u,
+/* conv: [block of outputs][4 starts, then steps][2 words] */
+static const uint32_t planes_conv_weights[12] MODEL_WEIGHTS_SECTION = {
+    0xFFFFFFC0u, 0xFFFFFFC0u, 0xFFFFFFC0u, 0xFFFFFFC0u, 0xF0200081u, 0x00000081u, 0x1020007Fu,
+    0x00000081u, 0x101FFF7Fu, 0xFFFFFF81u, 0x101FFF7Fu, 0x0000007Fu,
+};
+
+/* conv: a pixel outside of the image */
+static const uint32_t planes_conv_outside[1] MODEL_WEIGHTS_SECTION = {
+    0x00000000u,
+};
+
+/* conv: [piece]: 1 where limbs become sums, 3 at the last */
+static const int8_t planes_conv_ends[2] MODEL_WEIGHTS_SECTION = {
+    0, 3,
+};
+
+/* conv: [channel] */
+static const int8_t planes_conv_start[3] MODEL_WEIGHTS_SECTION = {
+    2, -6, -4,
 };
 
 static inline uint32_t planes_conv_epilogue(int32_t acc, uint32_t channel)
@@ -131,8 +138,8 @@ static inline uint32_t planes_conv_epilogue(int32_t acc, uint32_t channel)
     return (uint32_t)(passed);
 }
 
-/* Sums of products of pairs of int16, [output][pixel], modulo 2^32; a block of outputs begins with what
- * is added to its sums. */
+/* Sums of one tile, [output][position], modulo 2^32. A piece is its place in x times 4, plus 1 where sums are
+ * taken out of the accumulators behind it, plus 2 where it is the last. */
 #undef PLANES_SUMS_ASSEMBLY
 #ifndef MODEL_PORTABLE
 #ifdef __ARM_FEATURE_DSP
@@ -140,7 +147,7 @@ static inline uint32_t planes_conv_epilogue(int32_t acc, uint32_t channel)
 #endif
 #endif
 #ifdef PLANES_SUMS_ASSEMBLY
-void planes_conv_sums(int32_t *sums, const uint32_t *x, const uint32_t *runs, const uint32_t *weights);
+void planes_conv_sums(uint32_t *sums, const uint32_t *x, const uint32_t *pieces, const uint32_t *weights);
 __extension__ __asm__(
     ".pushsection " MODEL_FAST_CODE_SECTION ", \"ax\", %progbits\n"
     ".syntax unified\n"
@@ -152,226 +159,224 @@ __extension__ __asm__(
     ".thumb_func\n"
     "planes_conv_sums:\n"
     "push {r4-r11, lr}\n"
-    "ldr r6, =1\n"
-    "ldr r7, =8\n"
-    "add r7, r2\n"
-    "sub sp, #28\n"
-    "strd r0, r1, [sp]\n"
-    "strd r2, r6, [sp, #8]\n"
-    "str r7, [sp, #24]\n"
+    "sub sp, #32\n"
+    "strd r0, r1, [sp, #0]\n"
+    "movw r4, #1\n"
+    "strd r2, r4, [sp, #8]\n"
     "mov r1, r3\n"
     "1:\n"
     "ldr r2, [sp, #8]\n"
-    "ldm r1!, {r4, r6, r8, r10}\n"
-    "mov r5, r4\n"
-    "mov r7, r6\n"
-    "mov r9, r8\n"
-    "mov r11, r10\n"
-    "2:\n"
-    "ldr r3, [sp, #4]\n"
-    "ldr r0, [r2], #4\n"
-    "ldr r12, =32\n"
-    "add r0, r3, r0, lsl #2\n"
-    "add r12, r0, r12\n"
+    "str r1, [sp, #28]\n"
     "str r2, [sp, #20]\n"
-    "str r12, [sp, #16]\n"
+    "add r1, #16\n"
+    "2:\n"
+    "movw r4, #8224\n"
+    "movt r4, #1032\n"
+    "movw r5, #260\n"
+    "mov r6, r4\n"
+    "mov r7, r5\n"
+    "mov r8, r4\n"
+    "mov r9, r5\n"
+    "mov r10, r4\n"
+    "mov r11, r5\n"
     "3:\n"
-    "ldr r3, [r0, #16]\n"
-    "ldr r2, [r0], #4\n"
-    "ldr r12, [r1], #4\n"
-    "ldr lr, [r1], #4\n"
-    "smlad r4, r12, r2, r4\n"
-    "smlad r5, r12, r3, r5\n"
-    "smlad r6, lr, r2, r6\n"
-    "smlad r7, lr, r3, r7\n"
-    "ldr r12, [r1], #4\n"
-    "ldr lr, [r1], #4\n"
-    "smlad r8, r12, r2, r8\n"
-    "smlad r9, r12, r3, r9\n"
-    "smlad r10, lr, r2, r10\n"
-    "smlad r11, lr, r3, r11\n"
-
-    "ldr r3, [r0, #16]\n"
-    "ldr r2, [r0], #4\n"
-    "ldr r12, [r1], #4\n"
-    "ldr lr, [r1], #4\n"
-    "smlad r4, r12, r2, r4\n"
-    "smlad r5, r12, r3, r5\n"
-    "smlad r6, lr, r2, r6\n"
-    "smlad r7, lr, r3, r7\n"
-    "ldr r12, [r1], #4\n"
-    "ldr lr, [r1], #4\n"
-    "smlad r8, r12, r2, r8\n"
-    "smlad r9, r12, r3, r9\n"
-    "smlad r10, lr, r2, r10\n"
-    "smlad r11, lr, r3, r11\n"
-
-    "ldr r3, [r0, #16]\n"
-    "ldr r2, [r0], #4\n"
-    "ldr r12, [r1], #4\n"
-    "ldr lr, [r1], #4\n"
-    "smlad r4, r12, r2, r4\n"
-    "smlad r5, r12, r3, r5\n"
-    "smlad r6, lr, r2, r6\n"
-    "smlad r7, lr, r3, r7\n"
-    "ldr r12, [r1], #4\n"
-    "ldr lr, [r1], #4\n"
-    "smlad r8, r12, r2, r8\n"
-    "smlad r9, r12, r3, r9\n"
-    "smlad r10, lr, r2, r10\n"
-    "smlad r11, lr, r3, r11\n"
-
-    "ldr r3, [r0, #16]\n"
-    "ldr r2, [r0], #4\n"
-    "ldr r12, [r1], #4\n"
-    "ldr lr, [r1], #4\n"
-    "smlad r4, r12, r2, r4\n"
-    "smlad r5, r12, r3, r5\n"
-    "smlad r6, lr, r2, r6\n"
-    "smlad r7, lr, r3, r7\n"
-    "ldr r12, [r1], #4\n"
-    "ldr lr, [r1], #4\n"
-    "smlad r8, r12, r2, r8\n"
-    "smlad r9, r12, r3, r9\n"
-    "smlad r10, lr, r2, r10\n"
-    "smlad r11, lr, r3, r11\n"
-
-    "ldr r3, [r0, #16]\n"
-    "ldr r2, [r0], #4\n"
-    "ldr r12, [r1], #4\n"
-    "ldr lr, [r1], #4\n"
-    "smlad r4, r12, r2, r4\n"
-    "smlad r5, r12, r3, r5\n"
-    "smlad r6, lr, r2, r6\n"
-    "smlad r7, lr, r3, r7\n"
-    "ldr r12, [r1], #4\n"
-    "ldr lr, [r1], #4\n"
-    "smlad r8, r12, r2, r8\n"
-    "smlad r9, r12, r3, r9\n"
-    "smlad r10, lr, r2, r10\n"
-    "smlad r11, lr, r3, r11\n"
-
-    "ldr r3, [r0, #16]\n"
-    "ldr r2, [r0], #4\n"
-    "ldr r12, [r1], #4\n"
-    "ldr lr, [r1], #4\n"
-    "smlad r4, r12, r2, r4\n"
-    "smlad r5, r12, r3, r5\n"
-    "smlad r6, lr, r2, r6\n"
-    "smlad r7, lr, r3, r7\n"
-    "ldr r12, [r1], #4\n"
-    "ldr lr, [r1], #4\n"
-    "smlad r8, r12, r2, r8\n"
-    "smlad r9, r12, r3, r9\n"
-    "smlad r10, lr, r2, r10\n"
-    "smlad r11, lr, r3, r11\n"
-
-    "ldr r3, [r0, #16]\n"
-    "ldr r2, [r0], #4\n"
-    "ldr r12, [r1], #4\n"
-    "ldr lr, [r1], #4\n"
-    "smlad r4, r12, r2, r4\n"
-    "smlad r5, r12, r3, r5\n"
-    "smlad r6, lr, r2, r6\n"
-    "smlad r7, lr, r3, r7\n"
-    "ldr r12, [r1], #4\n"
-    "ldr lr, [r1], #4\n"
-    "smlad r8, r12, r2, r8\n"
-    "smlad r9, r12, r3, r9\n"
-    "smlad r10, lr, r2, r10\n"
-    "smlad r11, lr, r3, r11\n"
-
-    "ldr r3, [r0, #16]\n"
-    "ldr r2, [r0], #4\n"
-    "ldr r12, [r1], #4\n"
-    "ldr lr, [r1], #4\n"
-    "smlad r4, r12, r2, r4\n"
-    "smlad r5, r12, r3, r5\n"
-    "smlad r6, lr, r2, r6\n"
-    "smlad r7, lr, r3, r7\n"
-    "ldr r12, [r1], #4\n"
-    "ldr lr, [r1], #4\n"
-    "smlad r8, r12, r2, r8\n"
-    "smlad r9, r12, r3, r9\n"
-    "smlad r10, lr, r2, r10\n"
-    "smlad r11, lr, r3, r11\n"
-
-    "ldr r12, [sp, #16]\n"
-    "cmp r0, r12\n"
-    "bne.w 3b\n"
     "ldr r2, [sp, #20]\n"
-    "ldr r3, [sp, #24]\n"
-    "cmp r2, r3\n"
-    "bne.w 2b\n"
-    "ldr r2, [sp]\n"
+    "ldr r3, [sp, #4]\n"
+    "ldr r12, [r2], #4\n"
+    "add r0, r3, r12, lsr #2\n"
+    "str r2, [sp, #20]\n"
+    "str r12, [sp, #24]\n"
+    "ldr r3, [r0, #8]\n"
+    "ldr r2, [r0], #4\n"
+    "ldr r12, [r1], #4\n"
+    "ldr lr, [r1], #4\n"
+    "smlal r4, r5, r2, r12\n"
+    "smlal r6, r7, r3, r12\n"
+    "smlal r8, r9, r2, lr\n"
+    "smlal r10, r11, r3, lr\n"
+    "ldr r3, [r0, #8]\n"
+    "ldr r2, [r0], #4\n"
+    "ldr r12, [r1], #4\n"
+    "ldr lr, [r1], #4\n"
+    "smlal r4, r5, r2, r12\n"
+    "smlal r6, r7, r3, r12\n"
+    "smlal r8, r9, r2, lr\n"
+    "smlal r10, r11, r3, lr\n"
+    "ldr r2, [sp, #24]\n"
+    "lsls r3, r2, #31\n"
+    "beq.w 3b\n"
+    "ldr lr, [sp, #0]\n"
+    "ldr r0, [sp, #28]\n"
+    "ldr r12, [r0, #0]\n"
+    "ldr r2, [lr, #16]\n"
+    "ubfx r3, r4, #0, #7\n"
+    "add r2, r2, r3\n"
+    "str r2, [lr, #0]\n"
+    "ubfx r3, r4, #7, #7\n"
+    "add r2, r12, r3\n"
+    "str r2, [lr, #4]\n"
+    "ubfx r3, r4, #14, #7\n"
+    "add r2, r12, r3\n"
+    "ubfx r3, r6, #0, #7\n"
+    "add r2, r2, r3\n"
+    "str r2, [lr, #8]\n"
+    "ubfx r3, r6, #7, #7\n"
+    "add r2, r12, r3\n"
+    "str r2, [lr, #12]\n"
+    "ubfx r3, r6, #14, #7\n"
+    "add r2, r12, r3\n"
+    "str r2, [lr, #16]\n"
+    "ldr r12, [r0, #4]\n"
+    "ldr r2, [lr, #36]\n"
+    "ubfx r3, r4, #21, #7\n"
+    "add r2, r2, r3\n"
+    "str r2, [lr, #20]\n"
+    "add r2, r12, r4, lsr #28\n"
+    "ubfx r3, r5, #0, #3\n"
+    "add r2, r2, r3, lsl #4\n"
+    "str r2, [lr, #24]\n"
+    "ubfx r3, r5, #3, #7\n"
+    "add r2, r12, r3\n"
+    "ubfx r3, r6, #21, #7\n"
+    "add r2, r2, r3\n"
+    "str r2, [lr, #28]\n"
+    "add r2, r12, r6, lsr #28\n"
+    "ubfx r3, r7, #0, #3\n"
+    "add r2, r2, r3, lsl #4\n"
+    "str r2, [lr, #32]\n"
+    "ubfx r3, r7, #3, #7\n"
+    "add r2, r12, r3\n"
+    "str r2, [lr, #36]\n"
+    "ldr r12, [r0, #8]\n"
+    "ldr r2, [lr, #56]\n"
+    "ubfx r3, r8, #0, #7\n"
+    "add r2, r2, r3\n"
+    "str r2, [lr, #40]\n"
+    "ubfx r3, r8, #7, #7\n"
+    "add r2, r12, r3\n"
+    "str r2, [lr, #44]\n"
+    "ubfx r3, r8, #14, #7\n"
+    "add r2, r12, r3\n"
+    "ubfx r3, r10, #0, #7\n"
+    "add r2, r2, r3\n"
+    "str r2, [lr, #48]\n"
+    "ubfx r3, r10, #7, #7\n"
+    "add r2, r12, r3\n"
+    "str r2, [lr, #52]\n"
+    "ubfx r3, r10, #14, #7\n"
+    "add r2, r12, r3\n"
+    "str r2, [lr, #56]\n"
+    "ldr r12, [r0, #12]\n"
+    "ldr r2, [lr, #76]\n"
+    "ubfx r3, r8, #21, #7\n"
+    "add r2, r2, r3\n"
+    "str r2, [lr, #60]\n"
+    "add r2, r12, r8, lsr #28\n"
+    "ubfx r3, r9, #0, #3\n"
+    "add r2, r2, r3, lsl #4\n"
+    "str r2, [lr, #64]\n"
+    "ubfx r3, r9, #3, #7\n"
+    "add r2, r12, r3\n"
+    "ubfx r3, r10, #21, #7\n"
+    "add r2, r2, r3\n"
+    "str r2, [lr, #68]\n"
+    "add r2, r12, r10, lsr #28\n"
+    "ubfx r3, r11, #0, #3\n"
+    "add r2, r2, r3, lsl #4\n"
+    "str r2, [lr, #72]\n"
+    "ubfx r3, r11, #3, #7\n"
+    "add r2, r12, r3\n"
+    "str r2, [lr, #76]\n"
+    "ldr r2, [sp, #0]\n"
     "ldr r3, [sp, #12]\n"
-    "stm r2!, {r4-r11}\n"
+    "addw r2, r2, #80\n"
     "subs r3, #1\n"
-    "str r2, [sp]\n"
+    "str r2, [sp, #0]\n"
     "str r3, [sp, #12]\n"
     "bne.w 1b\n"
-    "add sp, #28\n"
+    "add sp, #32\n"
     "pop {r4-r11, pc}\n"
-    ".ltorg\n"
 
     ".size planes_conv_sums, . - planes_conv_sums\n"
     ".popsection\n");
 #else
-static void planes_conv_sums(int32_t *sums, const uint32_t *x, const uint32_t *runs, const uint32_t *weights)
+static void planes_conv_sums(uint32_t *sums, const uint32_t *x, const uint32_t *pieces, const uint32_t *weights)
 {
     for (uint32_t block = 0u; block < 1u; block++) {
-        uint32_t sum_0_0 = weights[0];
-        uint32_t sum_0_1 = weights[0];
-        uint32_t sum_1_0 = weights[1];
-        uint32_t sum_1_1 = weights[1];
-        uint32_t sum_2_0 = weights[2];
-        uint32_t sum_2_1 = weights[2];
-        uint32_t sum_3_0 = weights[3];
-        uint32_t sum_3_1 = weights[3];
+        for (uint32_t position = 0u; position < 5u; position++) {
+            const uint32_t begun = weights[0];
+            sums[0u + position] = (position < 1u) ? sums[4u + position] : begun;
+        }
+        for (uint32_t position = 0u; position < 5u; position++) {
+            const uint32_t begun = weights[1];
+            sums[5u + position] = (position < 1u) ? sums[9u + position] : begun;
+        }
+        for (uint32_t position = 0u; position < 5u; position++) {
+            const uint32_t begun = weights[2];
+            sums[10u + position] = (position < 1u) ? sums[14u + position] : begun;
+        }
+        for (uint32_t position = 0u; position < 5u; position++) {
+            const uint32_t begun = weights[3];
+            sums[15u + position] = (position < 1u) ? sums[19u + position] : begun;
+        }
         weights += 4;
-        for (uint32_t run = 0u; run < 2u; run++) {
-            const uint32_t *const word = x + runs[run];
-            for (uint32_t i = 0u; i < 8u; i++) {
-                const int32_t low_0 = (int16_t)word[i];
-                const int32_t high_0 = (int32_t)word[i] >> 16;
-                const int32_t low_1 = (int16_t)word[i + 4u];
-                const int32_t high_1 = (int32_t)word[i + 4u] >> 16;
-                sum_0_0 += (uint32_t)((int16_t)weights[0] * low_0);
-                sum_0_0 += (uint32_t)(((int32_t)weights[0] >> 16) * high_0);
-                sum_0_1 += (uint32_t)((int16_t)weights[0] * low_1);
-                sum_0_1 += (uint32_t)(((int32_t)weights[0] >> 16) * high_1);
-                sum_1_0 += (uint32_t)((int16_t)weights[1] * low_0);
-                sum_1_0 += (uint32_t)(((int32_t)weights[1] >> 16) * high_0);
-                sum_1_1 += (uint32_t)((int16_t)weights[1] * low_1);
-                sum_1_1 += (uint32_t)(((int32_t)weights[1] >> 16) * high_1);
-                sum_2_0 += (uint32_t)((int16_t)weights[2] * low_0);
-                sum_2_0 += (uint32_t)(((int32_t)weights[2] >> 16) * high_0);
-                sum_2_1 += (uint32_t)((int16_t)weights[2] * low_1);
-                sum_2_1 += (uint32_t)(((int32_t)weights[2] >> 16) * high_1);
-                sum_3_0 += (uint32_t)((int16_t)weights[3] * low_0);
-                sum_3_0 += (uint32_t)(((int32_t)weights[3] >> 16) * high_0);
-                sum_3_1 += (uint32_t)((int16_t)weights[3] * low_1);
-                sum_3_1 += (uint32_t)(((int32_t)weights[3] >> 16) * high_1);
-                weights += 4;
+        uint64_t all_0_0 = 0x10404082020u;
+        uint64_t all_1_0 = 0x10404082020u;
+        uint64_t all_0_1 = 0x10404082020u;
+        uint64_t all_1_1 = 0x10404082020u;
+        for (uint32_t piece = 0u; piece < 2u; piece++) {
+            const uint32_t *const word = x + (pieces[piece] >> 4);
+            for (uint32_t i = 0u; i < 2u; i++) {
+                const uint32_t x_0 = word[i];
+                const uint32_t x_1 = word[i + 2u];
+                const uint32_t weight_0 = weights[0];
+                const uint32_t weight_1 = weights[1];
+                all_0_0 += (uint64_t)((int64_t)(int32_t)x_0 * (int32_t)weight_0);
+                all_1_0 += (uint64_t)((int64_t)(int32_t)x_1 * (int32_t)weight_0);
+                all_0_1 += (uint64_t)((int64_t)(int32_t)x_0 * (int32_t)weight_1);
+                all_1_1 += (uint64_t)((int64_t)(int32_t)x_1 * (int32_t)weight_1);
+                weights += 2;
+            }
+            if ((pieces[piece] & 1u) != 0u) {
+                sums[0] += (uint32_t)(all_0_0) & 127u;
+                sums[1] += (uint32_t)(all_0_0 >> 7) & 127u;
+                sums[2] += (uint32_t)(all_0_0 >> 14) & 127u;
+                sums[2] += (uint32_t)(all_1_0) & 127u;
+                sums[3] += (uint32_t)(all_1_0 >> 7) & 127u;
+                sums[4] += (uint32_t)(all_1_0 >> 14) & 127u;
+                sums[5] += (uint32_t)(all_0_0 >> 21) & 127u;
+                sums[6] += (uint32_t)(all_0_0 >> 28) & 127u;
+                sums[7] += (uint32_t)(all_0_0 >> 35) & 127u;
+                sums[7] += (uint32_t)(all_1_0 >> 21) & 127u;
+                sums[8] += (uint32_t)(all_1_0 >> 28) & 127u;
+                sums[9] += (uint32_t)(all_1_0 >> 35) & 127u;
+                sums[10] += (uint32_t)(all_0_1) & 127u;
+                sums[11] += (uint32_t)(all_0_1 >> 7) & 127u;
+                sums[12] += (uint32_t)(all_0_1 >> 14) & 127u;
+                sums[12] += (uint32_t)(all_1_1) & 127u;
+                sums[13] += (uint32_t)(all_1_1 >> 7) & 127u;
+                sums[14] += (uint32_t)(all_1_1 >> 14) & 127u;
+                sums[15] += (uint32_t)(all_0_1 >> 21) & 127u;
+                sums[16] += (uint32_t)(all_0_1 >> 28) & 127u;
+                sums[17] += (uint32_t)(all_0_1 >> 35) & 127u;
+                sums[17] += (uint32_t)(all_1_1 >> 21) & 127u;
+                sums[18] += (uint32_t)(all_1_1 >> 28) & 127u;
+                sums[19] += (uint32_t)(all_1_1 >> 35) & 127u;
+                all_0_0 = 0x10404082020u;
+                all_1_0 = 0x10404082020u;
+                all_0_1 = 0x10404082020u;
+                all_1_1 = 0x10404082020u;
             }
         }
-        sums[0] = (int32_t)sum_0_0;
-        sums[1] = (int32_t)sum_0_1;
-        sums[2] = (int32_t)sum_1_0;
-        sums[3] = (int32_t)sum_1_1;
-        sums[4] = (int32_t)sum_2_0;
-        sums[5] = (int32_t)sum_2_1;
-        sums[6] = (int32_t)sum_3_0;
-        sums[7] = (int32_t)sum_3_1;
-        sums += 8;
+        sums += 20;
     }
 }
 #endif
 
 PLANES_LAYER_FUNCTION void planes_conv(const uint32_t *in, uint32_t *out, uint32_t *scratch)
 {
-    uint32_t *const runs = scratch + 24;
-    int32_t *const sums = (int32_t *)(scratch + 26);
+    uint32_t *const pieces = scratch + 8;
+    uint32_t *const sums = scratch + 10;
     int32_t next = 0;
     int32_t base = 0;
     for (int32_t y = 0; y < 2; y++) {
@@ -381,44 +386,66 @@ PLANES_LAYER_FUNCTION void planes_conv(const uint32_t *in, uint32_t *out, uint32
             base += 2;
         }
         for (; next < bottom; next++) {
-            const uint32_t *source = in + next * 3;
             const int32_t ahead = next - base;
             const int32_t slot = (ahead < 2) ? ahead : ahead - 2;
-            uint32_t *word = scratch + slot * 12;
-            for (int32_t column = 0; column < 3; column++) {
-                uint32_t plane_0 = source[0];
-                plane_0 = (plane_0 & 15u) | ((plane_0 >> 4) << 16);
-                for (uint32_t n = 0u; n < 1u; n++) {
-                    const uint32_t pair_0 = (plane_0 & 0x00010001u) * 2u;
-                    const uint32_t pair_1 = ((plane_0 >> 1) & 0x00010001u) * 2u;
-                    const uint32_t pair_2 = ((plane_0 >> 2) & 0x00010001u) * 2u;
-                    const uint32_t pair_3 = ((plane_0 >> 3) & 0x00010001u) * 2u;
-                    *word = pair_0;
-                    word[1] = pair_1;
-                    word[2] = pair_2;
-                    word[3] = pair_3;
-                    plane_0 >>= 4;
-                    word += 4;
+            const uint32_t *const source = in + next * 3;
+            uint32_t *word = scratch + slot * 4;
+            for (int32_t group = 0; group < 2; group++) {
+                const int32_t first = group * 2;
+                uint32_t filler = 0x00000000u;
+                const uint32_t *source_0 = planes_conv_outside;
+                if ((uint32_t)(first) < 3u) {
+                    source_0 = source + (first) * 1;
+                    filler += 0x00000000u;
                 }
-                source += 1;
+                const uint32_t *source_1 = planes_conv_outside;
+                if ((uint32_t)(first + 1) < 3u) {
+                    source_1 = source + (first + 1) * 1;
+                    filler += 0x00000000u;
+                }
+                {
+                    uint32_t bits_0_0 = source_0[0];
+                    uint32_t bits_1_0 = source_1[0];
+                    for (uint32_t channel = 0u; channel < 2u; channel++) {
+                        uint32_t packed = filler;
+                        packed += (bits_0_0 & 1u) * 1u;
+                        bits_0_0 >>= 1;
+                        packed += (bits_1_0 & 1u) * 128u;
+                        bits_1_0 >>= 1;
+                        *word = packed;
+                        word++;
+                    }
+                }
             }
         }
         for (int32_t ky = 0; ky < 2; ky++) {
             const int32_t row = top + ky;
             const int32_t ahead = row - base;
             const int32_t slot = (ahead < 2) ? ahead : ahead - 2;
-            const int32_t place = slot * 12;
-            runs[ky] = (uint32_t)place;
+            const int32_t place = slot * 4;
+            for (int32_t run = 0; run < 1; run++) {
+                const uint32_t piece = (uint32_t)(ky * 1 + run);
+                pieces[piece] = (uint32_t)(place + run * 2) * 16u + (uint32_t)planes_conv_ends[piece];
+            }
         }
-        for (int32_t x = 0; x < 2; x += 2) {
-            planes_conv_sums(sums, scratch + x * 4, runs, planes_conv_weights);
-            const int32_t pixels = 2;
-            for (int32_t pixel = 0; pixel < pixels; pixel++) {
-                const int32_t *sum = sums + pixel;
+        for (uint32_t block = 0u; block < 1u; block++) {
+            for (uint32_t output = 0u; output < 4u; output++) {
+                uint32_t *const sum = sums + (block * 4u + output) * 5u;
+                sum[4] = planes_conv_weights[block * 12u + output];
+            }
+        }
+        const uint32_t *x = scratch;
+        for (int32_t left = -1; left < 2; left += 4) {
+            planes_conv_sums(sums, x, pieces, planes_conv_weights);
+            x += 4;
+            const int32_t end = (2 - left < 4) ? 2 - left : 4;
+            for (int32_t position = (left < 0) ? -left : 0; position < end; position++) {
+                const uint32_t *sum = sums + position;
                 uint32_t bits = 0u;
                 for (uint32_t channel = 0u; channel < 3u; channel++) {
-                    const int32_t acc = *sum;
-                    sum += 2;
+                    const int32_t acc = (int32_t)((uint32_t)planes_conv_start[channel]
+                        + 2u * *sum);
+                    sum += 5;
                     bits |= planes_conv_epilogue(acc, channel) << (channel & 31u);
                 }
                 *out = bits;
@@ -432,7 +459,7 @@ PLANES_LAYER_FUNCTION void planes_conv(const uint32_t *in, uint32_t *out, uint32
  * fc
  * linear, 2x2x3 planes<1> -> 4 i32
  * 48 MACs, kernel linear_planes
- * in at arena+136 (16 B)
+ * in at arena+120 (16 B)
  * out at arena+0 (16 B)
  */
 /* fc: [output][plane][pixel][word] */
@@ -520,11 +547,11 @@ planes_status planes_run(planes_t *net)
         return PLANES_ERROR_NULL;
     }
     PLANES_LAYER(0u);
-    planes_threshold((const int8_t *)(net->arena.bytes + 0), net->arena.words + 34); /* 3x3x2 i4 -> 3x3x2 planes<1>; in +0, out +136 */
+    planes_threshold((const int8_t *)(net->arena.bytes + 0), net->arena.words + 30); /* 3x3x2 i4 -> 3x3x2 planes<1>; in +0, out +120 */
     PLANES_LAYER(1u);
-    planes_conv(net->arena.words + 34, net->arena.words + 34, net->arena.words + 0); /* 3x3x2 planes<1> -> 2x2x3 planes<1>; in +136, out +136 */
+    planes_conv(net->arena.words + 30, net->arena.words + 30, net->arena.words + 0); /* 3x3x2 planes<1> -> 2x2x3 planes<1>; in +120, out +120 */
     PLANES_LAYER(2u);
-    planes_fc(net->arena.words + 34, (int32_t *)(net->arena.words + 0)); /* 2x2x3 planes<1> -> 4 i32; in +136, out +0 */
+    planes_fc(net->arena.words + 30, (int32_t *)(net->arena.words + 0)); /* 2x2x3 planes<1> -> 4 i32; in +120, out +0 */
     PLANES_LAYER(3u);
     planes_argmax((const int32_t *)(net->arena.words + 0), (int32_t *)(net->arena.words + 0)); /* 4 i32 -> 1 i32; in +0, out +0 */
     PLANES_LAYER(PLANES_LAYER_COUNT);

@@ -1,0 +1,184 @@
+"""The loop of packed multiplies: sums of one tile of outputs, for all output channels.
+
+For a block of outputs, J words of weights at a time meet G words of the input; after each segment
+limbs are added to sums in memory. templates/packed_sums.j2 lays it out, `assembly` prints the loop
+for cores with SMLAL in one cycle.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from mcugen.kernels.constants import Constant, bit_words
+from mcugen.kernels.packed.operands import Operands
+from mcugen.kernels.packed.packing import Limb, Packing, weight_words
+from mcugen.kernels.packed.schedule import Schedule, prove, schedules
+
+#: The place of a piece lies above two flags: limbs become sums behind it, it is the last.
+FLAG_BITS = 2
+#: Steps that the loop may hold.
+_MOST_UNROLLED = 24
+
+
+@dataclass(frozen=True)
+class Part:
+    """A limb of one accumulator on its way to a sum of the block."""
+
+    input: int
+    """Word of the input and word of weights whose product the accumulator holds."""
+    weight: int
+    shift: int
+    position: int
+    """Of the sum among those of its output."""
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Where everything lies that the loop reads and writes."""
+
+    packing: Packing
+    schedule: Schedule
+    inputs: int
+    """G."""
+    weights: int
+    """J."""
+    distance: int
+    """Words from one word of the input to the other, where there are two."""
+    blocks: int
+
+    @property
+    def unrolled(self) -> int:
+        """Steps of the loop's body."""
+        piece = self.schedule.piece
+        return max(n for n in range(1, _MOST_UNROLLED + 1) if piece % n == 0)
+
+    @property
+    def turns(self) -> int:
+        return self.schedule.piece // self.unrolled
+
+    @property
+    def outputs(self) -> int:
+        """Of a block."""
+        return self.weights * self.packing.outputs
+
+    @property
+    def channels(self) -> int:
+        """Of all blocks, those that fill up the last included."""
+        return self.blocks * self.outputs
+
+    @property
+    def carried(self) -> int:
+        """Sums of an output that the next tile goes on with."""
+        return 0 if self.packing.paired else self.packing.taps - 1
+
+    @property
+    def tile(self) -> int:
+        """Outputs along the row that a tile completes."""
+        return self.inputs * (1 if self.packing.paired else self.packing.pixels)
+
+    @property
+    def positions(self) -> int:
+        """Sums of one output: those carried in, or begun, and those carried on."""
+        return self.tile + self.carried
+
+    @property
+    def sum_words(self) -> int:
+        return self.channels * self.positions
+
+    @property
+    def block_words(self) -> int:
+        """Words of weights and starts of a block."""
+        steps = self.schedule.pieces * self.schedule.piece
+        return self.outputs + steps * self.weights
+
+    @property
+    def mask(self) -> int:
+        return 2**self.packing.bits - 1
+
+    @property
+    def start(self) -> tuple[int, int]:
+        """The accumulators' low and high words at the beginning (where there are two)."""
+        return self.packing.start & 0xFFFFFFFF, self.packing.start >> 32
+
+    def parts(self, output: int) -> tuple[Part, ...]:
+        """The limbs that make the sums of one output of a block."""
+        word, own = divmod(output, self.packing.outputs)
+        limbs = [limb for limb in self.packing.useful if limb.output == own]
+        return tuple(
+            Part(x, word, limb.shift, self._position(limb, x))
+            for x in range(self.inputs)
+            for limb in limbs
+        )
+
+    def _position(self, limb: Limb, x: int) -> int:
+        return x if self.packing.paired else x * self.packing.pixels + limb.index
+
+    @property
+    def cycles(self) -> int:
+        """Of one call on Cortex-M4, as the cycle model counts them."""
+        step = (20 if self.inputs == 1 else 16) if self.packing.paired else 9
+        piece = 13 + step * self.schedule.piece + 6 * self.turns * (self.turns > 1)
+        limbs = len(self.packing.useful) * self.inputs * self.weights
+        sums = self.outputs * self.positions
+        first = 2.2 * limbs + 1.5 * sums + 20
+        later = 2.2 * limbs + 4 * sums + 20
+        segments = self.schedule.segments
+        return round(
+            self.blocks * (self.schedule.pieces * piece + first + later * (segments - 1) + 20) + 40
+        )
+
+
+def best(
+    forms: Iterable[tuple[Packing, np.ndarray]],
+    u: tuple[int, int],
+    *,
+    inputs: int,
+    weights: int,
+    distance: int,
+) -> Iterator[tuple[Sums, np.ndarray]]:
+    """The cheapest way to sum in each form, with its weights; nothing where limbs overflow at once.
+
+    Args:
+        forms: packings, each with the layer's weights [O, run, step, half, T].
+        u: the least and the greatest input.
+        inputs: G.
+        weights: J.
+        distance: words from one word of the input to the other.
+    """
+    for packing, v in forms:
+        block = weights * packing.outputs
+        blocks = -(-len(v) // block)
+        whole = np.zeros((blocks * block, *v.shape[1:]), np.int64)
+        whole[: len(v)] = v
+        made = [
+            Sums(packing, item, inputs, weights, distance, blocks)
+            for item in schedules(packing, whole, u)
+        ]
+        if made:
+            yield min(made, key=lambda item: item.cycles), whole
+
+
+def packed_weights(made: Sums, v: np.ndarray, operands: Operands) -> Constant:
+    """Starts and words of weights in the order of the loop, once they are proved to be safe.
+
+    Raises:
+        McugenError: the schedule lets a limb overflow.
+    """
+    packing, steps = made.packing, v.shape[1] * v.shape[2]
+    shape = (made.blocks, made.weights, packing.outputs, steps, packing.halves, packing.taps)
+    words = weight_words(packing, np.moveaxis(v.reshape(shape), 2, -3))
+    prove(packing, made.schedule, words, operands.inputs)
+    start = np.zeros(made.channels, np.int64)
+    if plain(operands):
+        start[: len(operands.start)] = operands.start
+    start -= made.schedule.segments * packing.bias
+    rows = [start.reshape(made.blocks, -1), words.transpose(0, 2, 1).reshape(made.blocks, -1)]
+    values = (np.concatenate(rows, axis=1) & 0xFFFFFFFF).astype("<u4")
+    layout = f"[block of outputs][{made.outputs} starts, then steps][{made.weights} words]"
+    return bit_words("weights", values, "weights", layout)
+
+
+def plain(operands: Operands) -> bool:
+    """Sums begin at `start` and are the accumulators: nothing is multiplied or added at the end."""
+    return bool((operands.factor == 1).all())
