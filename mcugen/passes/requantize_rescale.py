@@ -14,8 +14,8 @@ from mcugen.ir.program import Const, Node, Program, constant
 from mcugen.ir.types import spanning
 from mcugen.passes.staircase import Affine, affine, steps_of
 
-#: Of results that are looked at; operands of sums have millions.
-_MOST_LEVELS = 2**16
+#: Levels times channels that are looked at; operands of sums have millions of levels.
+_MOST_STEPS = 2**23
 
 
 def requantize_rescale(program: Program) -> Program:
@@ -28,7 +28,8 @@ def requantize_rescale(program: Program) -> Program:
 
 def _replaced(program: Program, node: Node, makers: dict[str, Node], consts: list[Const]) -> Node:
     op = node.op
-    if not isinstance(op, ops.Rescale) or node.result.type.integer.levels > _MOST_LEVELS:
+    kind = node.result.type
+    if not isinstance(op, ops.Rescale) or kind.integer.levels * kind.channels > _MOST_STEPS:
         return node
     found = _affine(program, op, makers.get(op.x))
     if not found.proven.all():

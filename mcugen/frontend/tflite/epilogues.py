@@ -12,9 +12,12 @@ import numpy as np
 from mcugen.errors import fail
 from mcugen.frontend.tflite.context import STAGE, Activation, Context
 from mcugen.frontend.tflite.graph import Operator
-from mcugen.ir import ops
+from mcugen.ir import fixed_point, ops
 from mcugen.ir.ops import Op
 from mcugen.passes.staircase import affine, steps_of
+
+#: Levels times channels whose steps are looked for.
+_MOST_STEPS = 2**24
 
 
 def quantized_multiplier(scale: float) -> tuple[int, int]:
@@ -26,7 +29,18 @@ def quantized_multiplier(scale: float) -> tuple[int, int]:
     multiplier = math.floor(fraction * 2**31 + 0.5)
     if multiplier == 2**31:
         multiplier, exponent = multiplier // 2, exponent + 1
+    if exponent > 30:
+        raise fail(STAGE, f"a scale {scale:g} times another", want="below 2^30")
     return (0, 0) if exponent < -31 else (multiplier, exponent)
+
+
+def multiplied(values: np.ndarray, pair: tuple[int, int], left: int = 0) -> np.ndarray:
+    """Integers times a multiplier and exponent, rounded twice; see `fixed_point.multiply`."""
+    multiplier, exponent = (np.array(part) for part in pair)
+    reach = int(np.abs(values).max()) << (left + max(pair[1], 0))
+    if reach >= 2**31:
+        raise fail(STAGE, "an operand times its scale overflows 32 bits", got=str(reach))
+    return fixed_point.multiply(values, multiplier, exponent, left)
 
 
 def activation_range(activation: str, result: Activation) -> tuple[int, int]:
@@ -113,6 +127,8 @@ def rounded(
     channels = max(len(scales), len(bias))
     slope = np.broadcast_to(np.array(scales, np.float64), channels)
     limits = _range(ctx, operator, result)
+    if channels * result.element.levels > _MOST_STEPS:
+        raise fail(STAGE, f"{operator.name} with {channels} outputs", want="fewer")
 
     def levels(x: np.ndarray) -> np.ndarray:
         product = (x + bias).astype(np.float64) * slope

@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from mcugen.errors import Fault
 from mcugen.frontend.tflite.graph import Graph
 
+#: Elements of constants that operators read, those that several read counted for each.
+MAX_READ = 2**25
+
 
 def order_faults(graph: Graph) -> Iterator[Fault]:
     """What is wrong with the order of operators, and with inputs and outputs."""
@@ -22,6 +25,9 @@ def order_faults(graph: Graph) -> Iterator[Fault]:
             if index in there:
                 yield Fault(f"{graph.tensors[index]} is made twice", at=str(operator))
             there.add(index)
+    read = [graph.tensors[index].data for item in graph.operators for index in item.inputs]
+    if sum(data.size for data in read if data is not None) > MAX_READ:
+        yield Fault("operators read too many constants", want=f"at most {MAX_READ} elements")
     for index in graph.outputs:
         if index not in there:
             yield Fault("an output of the model is not made by any operator")

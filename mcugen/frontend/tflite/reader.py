@@ -25,12 +25,14 @@ from mcugen.frontend.tflite.order import order_faults
 STAGE = "tflite"
 IDENTIFIER = b"TFL3"
 MAX_TENSORS = 20_000
-MAX_OPERATORS = 10_000
+MAX_OPERATORS = 2_000
 MAX_OPERANDS = 512
 MAX_RANK = 8
 MAX_NAME = 4096
-#: Of one tensor; and of all constants together.
-MAX_ELEMENTS = 2**26
+#: Products and quotients of three still are normal numbers of float32.
+MIN_SCALE = 2.0**-40
+#: Of one tensor; of all constants together; and of those that operators read, each time anew.
+MAX_ELEMENTS = 2**24
 
 #: What the schema's package raises on bytes that are no FlatBuffer of its schema.
 _DAMAGE = (struct.error, IndexError, ValueError, TypeError, AttributeError, OverflowError, KeyError)
@@ -186,8 +188,9 @@ class _Reader:
             raise fail(STAGE, "zero points do not fit their scales", at=where, got=got)
         scales = np.array(item.ScaleAsNumpy(), np.float32)
         zeros = np.array(item.ZeroPointAsNumpy() if item.ZeroPointLength() else [0], np.int64)
-        if not (np.isfinite(scales) & (scales > 0)).all():
-            raise fail(STAGE, "a scale is not a number above zero", at=where)
+        if not ((scales >= MIN_SCALE) & (scales <= 1 / MIN_SCALE)).all():
+            want = f"{MIN_SCALE:g} … {1 / MIN_SCALE:g}"
+            raise fail(STAGE, "a scale is no number, or too far from 1", at=where, want=want)
         low, high = _range(dtype)
         if zeros.min() < low or zeros.max() > high:
             got, want = f"{zeros.min()} … {zeros.max()}", f"{low} … {high}, the range of {dtype}"

@@ -10,6 +10,10 @@ from mcugen.ir.ops.base import Env, Op, Ref, operand, positive, refuse
 from mcugen.ir.ops.intervals import Products, dense_interval, widened
 from mcugen.ir.types import Planes, TensorType
 
+#: Taps of a window, and sets of taps times taps: arrays of them are made.
+_MOST_TAPS = 2**20
+_MOST_SETS = 2**24
+
 
 @dataclass(frozen=True)
 class Window:
@@ -57,16 +61,22 @@ class Windowed(Op):
             raise refuse(self, f"needs an image [1,H,W,C], got {list(x.shape)}")
         if any(pad < 0 for pad in self.padding):
             raise refuse(self, f"padding {self.padding} is negative")
+        if size[0] * size[1] > _MOST_TAPS:
+            raise refuse(self, f"window {size} has more than {_MOST_TAPS} taps")
         vertical, horizontal = self.windows(size)
         height, width = vertical.extent(x.shape[1]), horizontal.extent(x.shape[2])
         if height < 1 or width < 1:
             raise refuse(self, f"window {size} does not fit the input {list(x.shape)}")
+        if max(height * size[0], width * size[1]) > _MOST_SETS:
+            raise refuse(self, f"{height}×{width} windows {size} are too many")
         return height, width
 
     def inside(self, x: TensorType, size: tuple[int, int]) -> np.ndarray:
         """Sets of taps that are inside the image together: bool [sets, taps of the window]."""
         vertical, horizontal = self.windows(size)
         rows, columns = vertical.inside(x.shape[1]), horizontal.inside(x.shape[2])
+        if rows.size * columns.size > _MOST_SETS:
+            raise refuse(self, f"windows {size} stand over the border in too many ways")
         both = rows[:, None, :, None] & columns[None, :, None, :]
         return both.reshape(-1, size[0] * size[1])
 

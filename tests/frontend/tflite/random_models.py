@@ -27,19 +27,26 @@ class Grid:
     zero: int
 
 
-def random_model(seed: int, kind: str | None = None) -> bytes:
-    """A model of one to four operators; the first is `kind` where one is named."""
+def random_model(seed: int, kind: str) -> bytes:
+    """A model of one to four operators, of which the first is `kind`."""
+    model = built(seed, kind)
+    return model.writer.write([0], [model.made[-1].index])
+
+
+def built(seed: int, kind: str) -> "Model":
+    """The model before it is written."""
     rng = np.random.default_rng(seed)
-    model = _Model(rng)
-    x = model.input()
+    model = Model(rng)
+    x = KINDS[kind](model, model.input())
     names = list(KINDS)
-    for number in range(int(rng.integers(1, 5))):
-        name = kind if kind and not number else names[int(rng.integers(len(names)))]
-        x = KINDS[name](model, x)
-    return model.writer.write([0], [x.index])
+    for _ in range(int(rng.integers(0, 4))):
+        x = KINDS[names[int(rng.integers(len(names)))]](model, x)
+    return model
 
 
-class _Model:
+class Model:
+    """The model under construction."""
+
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng, self.writer = rng, Writer()
         self.made: list[Grid] = []
@@ -83,7 +90,7 @@ class _Model:
         return reshape(self, x, (1, width, size // width, 1))
 
 
-def reshape(model: _Model, x: Grid, shape: tuple[int, ...] | None = None) -> Grid:
+def reshape(model: Model, x: Grid, shape: tuple[int, ...] | None = None) -> Grid:
     size = int(np.prod(x.shape))
     half = next(part for part in (3, 2, 1) if size % part == 0)
     choices = [(1, size), (half, size // half), (1, half, size // half), (1, half, 1, size // half)]
@@ -93,7 +100,7 @@ def reshape(model: _Model, x: Grid, shape: tuple[int, ...] | None = None) -> Gri
     return y
 
 
-def _geometry(model: _Model, x: Grid, size: tuple[int, int]) -> tuple[dict[str, int], list[int]]:
+def _geometry(model: Model, x: Grid, size: tuple[int, int]) -> tuple[dict[str, int], list[int]]:
     """Options of a window that fits, and the extents of its result."""
     same = model.pick(0, 1)
     options, extents = {"Padding": 1 - same}, []
@@ -104,12 +111,12 @@ def _geometry(model: _Model, x: Grid, size: tuple[int, int]) -> tuple[dict[str, 
     return options, extents
 
 
-def _window(model: _Model, x: Grid) -> tuple[int, int]:
+def _window(model: Model, x: Grid) -> tuple[int, int]:
     return tuple(model.between(1, min(4, extent)) for extent in x.shape[1:3])  # type: ignore[return-value]
 
 
 def _weighted(
-    model: _Model, x: Grid, weights: np.ndarray, axis: int, products: int
+    model: Model, x: Grid, weights: np.ndarray, axis: int, products: int
 ) -> tuple[int, int, float]:
     """Weights and bias of a layer, and a scale that its result could have."""
     rng, outputs = model.rng, weights.shape[axis]
@@ -128,7 +135,7 @@ def _weighted(
 
 
 def _finish(
-    model: _Model, code: int, inputs: list[int], shape: tuple[int, ...], near: float, **options: int
+    model: Model, code: int, inputs: list[int], shape: tuple[int, ...], near: float, **options: int
 ) -> Grid:
     table = options.pop("table")
     y = model.made_of(shape, model.scale(near), model.zero())
@@ -139,7 +146,7 @@ def _finish(
     return y
 
 
-def conv2d(model: _Model, x: Grid) -> Grid:
+def conv2d(model: Model, x: Grid) -> Grid:
     x = model.image(x)
     size, outputs, depth = _window(model, x), model.between(1, 9), x.shape[3]
     weights = model.rng.integers(-127, 128, (outputs, *size, depth))
@@ -150,7 +157,7 @@ def conv2d(model: _Model, x: Grid) -> Grid:
     return _finish(model, CODES.CONV_2D, inputs, (1, *extents, outputs), near, **options)
 
 
-def depthwise(model: _Model, x: Grid) -> Grid:
+def depthwise(model: Model, x: Grid) -> Grid:
     x = model.image(x)
     size, multiplier = _window(model, x), model.pick(1, 1, 2)
     outputs = x.shape[3] * multiplier
@@ -165,7 +172,7 @@ def depthwise(model: _Model, x: Grid) -> Grid:
     return _finish(model, CODES.DEPTHWISE_CONV_2D, inputs, (1, *extents, outputs), near, **options)
 
 
-def fully_connected(model: _Model, x: Grid) -> Grid:
+def fully_connected(model: Model, x: Grid) -> Grid:
     size, outputs = int(np.prod(x.shape)), model.between(1, 9)
     rows = next(rows for rows in (model.pick(1, 1, 2, 3), 1) if size % rows == 0)
     x = reshape(model, x, (rows, size // rows))
@@ -176,7 +183,7 @@ def fully_connected(model: _Model, x: Grid) -> Grid:
     return _finish(model, CODES.FULLY_CONNECTED, inputs, (rows, outputs), near, table=table)
 
 
-def _second(model: _Model, x: Grid) -> tuple[int, float]:
+def _second(model: Model, x: Grid) -> tuple[int, float]:
     """Another operand of the shape of `x`, or a constant, and its scale."""
     others = [item for item in model.made if item.shape == x.shape]
     if model.pick(0, 1) and others:
@@ -188,8 +195,8 @@ def _second(model: _Model, x: Grid) -> tuple[int, float]:
     return model.writer.constant("c", data, INT8, [scale], [zero]), float(np.float32(scale))
 
 
-def _arithmetic(code: int, table: str, product: bool) -> Callable[[_Model, Grid], Grid]:
-    def build(model: _Model, x: Grid) -> Grid:
+def _arithmetic(code: int, table: str, product: bool) -> Callable[[Model, Grid], Grid]:
+    def build(model: Model, x: Grid) -> Grid:
         other, scale = _second(model, x)
         near = x.scale * scale * 60 if product else 1.5 * max(x.scale, scale)
         inputs = [x.index, other] if model.pick(0, 1) else [other, x.index]
@@ -198,8 +205,8 @@ def _arithmetic(code: int, table: str, product: bool) -> Callable[[_Model, Grid]
     return build
 
 
-def _pool(code: int) -> Callable[[_Model, Grid], Grid]:
-    def build(model: _Model, x: Grid) -> Grid:
+def _pool(code: int) -> Callable[[Model, Grid], Grid]:
+    def build(model: Model, x: Grid) -> Grid:
         x = model.image(x)
         size = _window(model, x)
         options, extents = _geometry(model, x, size)
@@ -219,7 +226,7 @@ def _pool(code: int) -> Callable[[_Model, Grid], Grid]:
     return build
 
 
-def mean(model: _Model, x: Grid) -> Grid:
+def mean(model: Model, x: Grid) -> Grid:
     x = model.image(x)
     axes = [[1, 2], [2, 1], [3], [-1], [2], [1], [-3, -2], [1, 2, 3]][model.between(0, 7)]
     keep = model.pick(0, 1)
@@ -235,7 +242,7 @@ def mean(model: _Model, x: Grid) -> Grid:
     return y
 
 
-def pad(model: _Model, x: Grid) -> Grid:
+def pad(model: Model, x: Grid) -> Grid:
     x = model.image(x)
     widths = [[0, 0], *([model.between(0, 2), model.between(0, 2)] for _ in range(2)), [0, 0]]
     shape = tuple(extent + sum(width) for extent, width in zip(x.shape, widths, strict=True))
@@ -249,8 +256,8 @@ def pad(model: _Model, x: Grid) -> Grid:
     return y
 
 
-def _unary(code: int) -> Callable[[_Model, Grid], Grid]:
-    def build(model: _Model, x: Grid) -> Grid:
+def _unary(code: int) -> Callable[[Model, Grid], Grid]:
+    def build(model: Model, x: Grid) -> Grid:
         y = model.made_of(x.shape, model.scale(x.scale), model.zero())
         model.writer.operator(code, [x.index], [y.index])
         return y
@@ -258,7 +265,7 @@ def _unary(code: int) -> Callable[[_Model, Grid], Grid]:
     return build
 
 
-def transpose(model: _Model, x: Grid) -> Grid:
+def transpose(model: Model, x: Grid) -> Grid:
     rank = len(x.shape)
     first = [0] if x.shape[0] == 1 and rank > 1 else []
     perm = [*first, *(int(axis) for axis in model.rng.permutation(np.arange(len(first), rank)))]
@@ -268,7 +275,7 @@ def transpose(model: _Model, x: Grid) -> Grid:
     return y
 
 
-def concatenate(model: _Model, x: Grid) -> Grid:
+def concatenate(model: Model, x: Grid) -> Grid:
     axis = model.between(1, len(x.shape) - 1) if len(x.shape) > 1 else 0
     count = model.between(1, 3)
     shape = tuple(extent * (count if a == axis else 1) for a, extent in enumerate(x.shape))
@@ -280,7 +287,7 @@ def concatenate(model: _Model, x: Grid) -> Grid:
     return y
 
 
-def split(model: _Model, x: Grid) -> Grid:
+def split(model: Model, x: Grid) -> Grid:
     axis = int(np.argmax(x.shape))
     extent = x.shape[axis]
     count = next(count for count in (3, 2, 1) if extent % count == 0)
@@ -291,7 +298,7 @@ def split(model: _Model, x: Grid) -> Grid:
     return parts[int(model.rng.integers(count))]
 
 
-def split_v(model: _Model, x: Grid) -> Grid:
+def split_v(model: Model, x: Grid) -> Grid:
     axis = int(np.argmax(x.shape))
     first = model.between(1, x.shape[axis])
     sizes = [first] if first == x.shape[axis] else [first, x.shape[axis] - first]
@@ -304,7 +311,7 @@ def split_v(model: _Model, x: Grid) -> Grid:
     return parts[-1]
 
 
-def _spans(model: _Model, x: Grid) -> list[tuple[int, int]]:
+def _spans(model: Model, x: Grid) -> list[tuple[int, int]]:
     begins = [model.between(0, extent - 1) for extent in x.shape]
     return [
         (begin, model.between(begin + 1, extent))
@@ -312,7 +319,7 @@ def _spans(model: _Model, x: Grid) -> list[tuple[int, int]]:
     ]
 
 
-def slice_(model: _Model, x: Grid) -> Grid:
+def slice_(model: Model, x: Grid) -> Grid:
     spans = _spans(model, x)
     y = model.made_of(tuple(end - begin for begin, end in spans), x.scale, x.zero)
     sizes = [
@@ -324,7 +331,7 @@ def slice_(model: _Model, x: Grid) -> Grid:
     return y
 
 
-def strided_slice(model: _Model, x: Grid) -> Grid:
+def strided_slice(model: Model, x: Grid) -> Grid:
     spans = _spans(model, x)
     open_ = [begin == 0 and bool(model.pick(0, 1)) for begin, _ in spans]
     mask = sum(1 << axis for axis, yes in enumerate(open_) if yes)
@@ -342,7 +349,7 @@ def strided_slice(model: _Model, x: Grid) -> Grid:
     return y
 
 
-KINDS: dict[str, Callable[[_Model, Grid], Grid]] = {
+KINDS: dict[str, Callable[[Model, Grid], Grid]] = {
     "CONV_2D": conv2d,
     "DEPTHWISE_CONV_2D": depthwise,
     "FULLY_CONNECTED": fully_connected,

@@ -11,7 +11,7 @@ import numpy as np
 
 from mcugen.errors import fail
 from mcugen.frontend.tflite.context import STAGE, Context
-from mcugen.frontend.tflite.epilogues import quantized_multiplier
+from mcugen.frontend.tflite.epilogues import multiplied, quantized_multiplier
 from mcugen.frontend.tflite.graph import Operator
 from mcugen.frontend.tflite.options import LeakyReluOptions, SoftmaxOptions
 from mcugen.frontend.tflite.tables import look_up
@@ -86,7 +86,11 @@ def leaky_relu(ctx: Context, operator: Operator) -> None:
     below = float(np.float32(x.scale) * np.float32(alpha) / np.float32(result.scale))
     above = float(np.float32(x.scale) / np.float32(result.scale))
     value = x.levels - x.zero
-    levels = np.where(value >= 0, _scaled(value, above), _scaled(value, below))
+    levels = np.where(
+        value >= 0,
+        multiplied(value, quantized_multiplier(above)),
+        multiplied(value, quantized_multiplier(below)),
+    )
     ctx.finish(operator, look_up(ctx, operator, x, result, levels + result.zero))
 
 
@@ -102,13 +106,12 @@ def prelu(ctx: Context, operator: Operator) -> None:
     above = float(np.float32(x.scale) / np.float32(result.scale))
     below = float(np.float32(x.scale) * np.float32(found.scales[0]) / np.float32(result.scale))
     value, alpha = x.levels - x.zero, slopes.reshape(-1, 1) - found.zeros[0]
-    levels = np.where(value >= 0, _scaled(value, above), _scaled(value * alpha, below))
+    levels = np.where(
+        value >= 0,
+        multiplied(value, quantized_multiplier(above)),
+        multiplied(value * alpha, quantized_multiplier(below)),
+    )
     ctx.finish(operator, look_up(ctx, operator, x, result, levels + result.zero))
-
-
-def _scaled(values: np.ndarray, scale: float) -> np.ndarray:
-    multiplier, exponent = quantized_multiplier(scale)
-    return fixed_point.multiply(values, np.array(multiplier), np.array(exponent))
 
 
 def softmax(ctx: Context, operator: Operator) -> None:

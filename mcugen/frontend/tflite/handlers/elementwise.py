@@ -13,16 +13,19 @@ from mcugen.errors import fail
 from mcugen.frontend.tflite.context import STAGE, Activation, Context, grid
 from mcugen.frontend.tflite.epilogues import (
     activation_range,
+    multiplied,
     quantized_multiplier,
     rescaled_by,
 )
 from mcugen.frontend.tflite.graph import Operator, Tensor
 from mcugen.frontend.tflite.options import Activated
 from mcugen.frontend.tflite.tables import look_up
-from mcugen.ir import fixed_point, ops
+from mcugen.ir import ops
 
 #: Operands of sums are shifted so far before they are scaled.
 _LEFT = 20
+#: Of a table for each channel.
+_MOST_ROWS = 2**12
 _BYTES = ("int8", "uint8")
 
 
@@ -64,10 +67,9 @@ def _sum(ctx: Context, operator: Operator, sign: int) -> None:
     final = quantized_multiplier(most / (2**_LEFT * result.scale))
     if not (x.activation and y.activation):
         sides = [
-            _multiplied(item.centred, *pair, _LEFT)
-            for item, pair in zip((x, y), pairs, strict=True)
+            multiplied(item.centred, pair, _LEFT) for item, pair in zip((x, y), pairs, strict=True)
         ]
-        _of_one(ctx, operator, _multiplied(sides[0] + sign * sides[1], *final))
+        _of_one(ctx, operator, multiplied(sides[0] + sign * sides[1], final))
         return
     total = ops.Add(
         _scaled(ctx, operator, x, pairs[0], "x"),
@@ -80,7 +82,7 @@ def _sum(ctx: Context, operator: Operator, sign: int) -> None:
 
 def _scaled(ctx: Context, operator: Operator, x: _Operand, pair: tuple[int, int], role: str) -> str:
     """A computed operand times its scale and 2^20."""
-    low, high = _multiplied(x.centred[[0, -1]], *pair, _LEFT)
+    low, high = multiplied(x.centred[[0, -1]], pair, _LEFT)
     op = ops.Rescale(
         ctx.refs[x.tensor.index],
         ctx.numbers(operator, f"{role}.bias", np.array([-x.zero])),
@@ -101,7 +103,7 @@ def multiply(ctx: Context, operator: Operator) -> None:
     scale = np.float32(x.scale) * np.float32(y.scale) / np.float32(result.scale)
     pair = quantized_multiplier(float(scale))
     if not (x.activation and y.activation):
-        _of_one(ctx, operator, _multiplied(x.centred * y.centred, *pair))
+        _of_one(ctx, operator, multiplied(x.centred * y.centred, pair))
         return
     refs = (ctx.refs[item.tensor.index] for item in (x, y))
     acc = ctx.add(operator, ops.Mul(*refs, x_zero=x.zero, y_zero=y.zero), "product")
@@ -121,16 +123,12 @@ def _operands(ctx: Context, operator: Operator) -> tuple[_Operand, _Operand]:
         shape = constant.tensor.shape
         last = shape[-1] if shape else 1
         if not constant.activation and (
-            np.prod(shape) != last or last not in (1, other.tensor.shape[-1])
+            np.prod(shape) != last or last not in (1, other.tensor.shape[-1]) or last > _MOST_ROWS
         ):
             got = f"{list(shape)} beside {list(other.tensor.shape)}"
             want = "one number, or one for each channel"
             raise fail(STAGE, f"a constant of {operator.name} does not fit", got=got, want=want)
     return x, y
-
-
-def _multiplied(values: np.ndarray, multiplier: int, exponent: int, left: int = 0) -> np.ndarray:
-    return fixed_point.multiply(values, np.array(multiplier), np.array(exponent), left)
 
 
 def _of_one(ctx: Context, operator: Operator, scaled: np.ndarray) -> None:
@@ -148,7 +146,7 @@ def rectify(activation: str) -> Callable[[Context, Operator], None]:
     def handler(ctx: Context, operator: Operator) -> None:
         x, result = ctx.activation(operator, 0, _BYTES), ctx.result(operator, 0, _BYTES)
         scale = float(np.float32(x.scale) / np.float32(result.scale))
-        scaled = _multiplied(x.levels - x.zero, *quantized_multiplier(scale))
+        scaled = multiplied(x.levels - x.zero, quantized_multiplier(scale))
         levels = np.clip(scaled + result.zero, *activation_range(activation, result))
         ctx.finish(operator, look_up(ctx, operator, x, result, levels))
 
@@ -158,5 +156,5 @@ def rectify(activation: str) -> Callable[[Context, Operator], None]:
 def requantize(ctx: Context, operator: Operator) -> None:
     """QUANTIZE from a grid to another: internal/reference/requantize.h."""
     x, result = ctx.activation(operator, 0, _BYTES), ctx.result(operator, 0, _BYTES)
-    scaled = _multiplied(x.levels - x.zero, *quantized_multiplier(x.scale / result.scale))
+    scaled = multiplied(x.levels - x.zero, quantized_multiplier(x.scale / result.scale))
     ctx.finish(operator, look_up(ctx, operator, x, result, scaled + result.zero))
