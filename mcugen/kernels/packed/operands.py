@@ -17,7 +17,6 @@ from mcugen.ir import ops
 from mcugen.ir.types import Planes
 from mcugen.kernels.step import Step
 
-
 #: Products of wider numbers leave limbs too little room to gain anything over pairs of 16 bits.
 WIDEST_PRODUCT = 1024
 
