@@ -1,10 +1,11 @@
-"""`mcugen run --port`: what a person with a Nucleo sees, the board being a simulated chip."""
+"""`mcugen run`: what a person with a Nucleo sees, the board being a simulated chip or QEMU."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from serial.tools import list_ports
 
@@ -17,6 +18,7 @@ from tests.cli.conftest import BOARD, MODELS, Command
 from tests.run.chip_families import FAMILIES
 from tests.run.chips import Chip
 from tests.run.lines import bridged
+from tests.run.test_layers import planted_difference
 
 _RUN = ("--board", BOARD, "--data", "digits", "--limit", "3")
 
@@ -90,3 +92,14 @@ def test_an_image_for_another_board(mcugen: Command, built: Path, port: str) -> 
     answer = mcugen("run", built, *arguments)
     assert answer.code == 2
     assert "the image was built for stm32f446, not for stm32f407" in answer.err
+
+
+def test_a_difference_is_told_with_its_layer(mcugen: Command, tmp_path: Path) -> None:
+    wrong = planted_difference(tmp_path / "mlp", load_board(BOARD))
+    dump = tmp_path / "layers.npz"
+    answer = mcugen("run", tmp_path / "mlp", *_RUN, "--qemu", "--dump", dump)
+    assert answer.code == 1, answer.err
+    assert "output bytes differ from the host's" in answer.out
+    assert f"sample 0: first differing layer {wrong}, 1 bytes of what it stores" in answer.out
+    with np.load(dump) as layers:
+        assert wrong in layers

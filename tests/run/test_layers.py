@@ -72,23 +72,29 @@ def test_every_layer_as_on_the_host(board: Board, tmp_path: Path) -> None:
     assert result.output == found[-1].tobytes()
 
 
-def test_the_first_wrong_layer_is_named(
-    board: Board, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A model that computes something else on the target, in its second layer only."""
-    folder = tmp_path / "model"
+def planted_difference(folder: Path, board: Board) -> str:
+    """An image that computes something else than the host, in its second layer only: its name."""
     manifest = _generate(folder, board)
     hook = "    MLP_LAYER(2u);"
     place = manifest.layers[1].out_offset + 5
     fault = f"#ifdef __arm__\n    net->arena.bytes[{place}] ^= 1u;\n#endif\n"
     _edit(folder, hook, fault + hook)
     build_firmware(folder, board)
+    return manifest.layers[1].name
+
+
+def test_the_first_wrong_layer_is_named(
+    board: Board, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "model"
+    wrong = planted_difference(folder, board)
+    manifest = read_manifest(folder)
     test, dump = _samples(3), tmp_path / "layers.npz"
     report = pipeline.run(folder, board, None, test, dump)
     assert report.mismatched_bytes > 0
     first = report.first_difference
     assert first is not None
-    assert (first.sample, first.layer, first.bytes) == (0, manifest.layers[1].name, 1)
+    assert (first.sample, first.layer, first.bytes) == (0, wrong, 1)
     console.show(tables.ran(report))
     assert f"sample 0: first differing layer {first.layer}, 1 bytes" in capsys.readouterr().out
     with np.load(dump) as layers:
