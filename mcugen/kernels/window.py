@@ -107,13 +107,13 @@ def overlap(step: Step, size: tuple[int, int], per_channel: bool) -> int:
 def grouped_overlap(step: Step, size: tuple[int, int], together: int) -> int:
     """As `overlap`, for a kernel that reads the windows of `together` pixels before it writes them.
 
-    The last group ends with the last pixel, so that some of its pixels may be computed twice.
+    No window is read twice; the last group may have fewer pixels.
     """
     read = _reads(step, size)
-    starts = np.minimum(np.arange(0, read.size, together), read.size - together)
-    groups = read[starts[:, None] + np.arange(together)].min(axis=1)
+    starts = np.arange(0, read.size, together)
+    groups = np.minimum.reduceat(read, starts)
     later = np.minimum.accumulate(groups[::-1])[::-1][1:]
-    written = (starts[:-1] + together) * step.output.storage.pixel_bytes
+    written = starts[1:] * step.output.storage.pixel_bytes
     return max(0, int((written - later).max(initial=0)))
 
 

@@ -15,7 +15,7 @@ from mcugen.plan.steps import Fused
 from mcugen.target.cores import Core
 
 #: Other kernels that are tried for single steps with --optimize ram.
-TRIALS = 300
+TRIALS = 100
 
 
 @dataclass(frozen=True, eq=False)

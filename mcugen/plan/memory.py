@@ -13,8 +13,10 @@ from mcugen.plan.bound import raised_bound
 from mcugen.plan.buffers import Buffer, Disjoint, Overlap, aligned, disjoint, saved
 from mcugen.plan.solver import solved
 
-#: Changes to the best of the usual orders that are tried where it misses the lower bound.
-MOVES = 200
+#: Changes to the best of the usual orders that are tried where it misses the lower bound; fewer
+#: where there are many buffers: each takes time by the square of their number.
+MOVES = 5000
+WORK = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def _usual(buffers: Sequence[Buffer], pairs: Disjoint) -> list[Buffer]:
 def _improved(order: list[Buffer], pairs: Disjoint, enough: int) -> list[Buffer]:
     """`order` with buffers moved at random, one at a time, where that costs no byte."""
     best, least, chance = order, _total(order, _place(order, pairs)), random.Random(0)
-    for _ in range(MOVES):
+    for _ in range(min(MOVES, WORK // (len(order) or 1) ** 2)):
         if least <= enough:
             break
         order = best.copy()
