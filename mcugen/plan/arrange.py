@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from mcugen.ir.program import Program
-from mcugen.kernels.step import Step
 from mcugen.kernels.storage import storage_of
 from mcugen.plan.buffers import Buffer, Overlap, aligned
 from mcugen.plan.choice import Candidate, Optimize, Wishes, options, taken
@@ -143,14 +142,14 @@ class Arranger:
         step = candidates[0].step
         state = self._fused.writes(step)
         return Job(
-            reads=tuple(root for root, _ in self._read(step)),
+            reads=tuple(self._distances(candidates[0])),
             stores=step.output.name,
             options=tuple(
                 Option(
                     scratch=aligned(item.recipe.scratch_bytes),
                     distances=tuple(
                         None if distance is None else aligned(distance)
-                        for distance in (item.recipe.overlaps[i] for _, i in self._read(step))
+                        for distance in self._distances(item).values()
                     ),
                 )
                 for item in candidates
@@ -162,10 +161,15 @@ class Arranger:
             ),
         )
 
-    def _read(self, step: Step) -> list[tuple[str, int]]:
-        """What lies in the arena of a step's operands, and which operand it is."""
-        roots = enumerate(self._fused.roots[item.name] for item in step.inputs)
-        return [(root, index) for index, root in roots if root not in self._fused.states]
+    def _distances(self, item: Candidate) -> dict[str, int | None]:
+        """How far each operand in the arena must begin above the output (see `Recipe`)."""
+        found: dict[str, int | None] = {}
+        for operand, asked in zip(item.step.inputs, item.recipe.overlaps, strict=True):
+            root = self._fused.roots[operand.name]
+            if root not in self._fused.states:
+                known = found.get(root, 0)
+                found[root] = None if asked is None or known is None else max(asked, known)
+        return found
 
     def _placed(
         self, chosen: Sequence[Candidate], exact_order: bool, exact: bool = False
@@ -186,7 +190,7 @@ class Arranger:
         }
         dies = dict(born)
         for index, item in enumerate(chosen):
-            for root, _ in self._read(item.step):
+            for root in self._distances(item):
                 dies[root] = index
         dies[self._output] = len(chosen)
         buffers = [Buffer(name, self._bytes[name], born[name], dies[name]) for name in born]
@@ -195,13 +199,13 @@ class Arranger:
             for index, item in enumerate(chosen)
             if item.recipe.scratch_bytes
         ]
-        overlaps: dict[tuple[str, str], int] = {}
-        for index, item in enumerate(chosen):
-            for root, position in self._read(item.step):
-                distance, key = item.recipe.overlaps[position], (item.step.output.name, root)
-                if distance is not None and dies[root] == index and key[0] in born:
-                    overlaps[key] = max(overlaps.get(key, 0), distance)
-        return buffers, [Overlap(*key, distance) for key, distance in overlaps.items()]
+        overlaps = [
+            Overlap(item.step.output.name, root, distance)
+            for index, item in enumerate(chosen)
+            for root, distance in self._distances(item).items()
+            if distance is not None and dies[root] == index and item.step.output.name in born
+        ]
+        return buffers, overlaps
 
 
 def _cost(found: Arrangement) -> tuple[int, int]:

@@ -23,8 +23,8 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     return
 
 
-def _written(program: Program, folder: Path, name: str = "net") -> Path:
-    write(folder, emit(program, core_named("cortex-m4"), name))
+def _written(program: Program, folder: Path, core: str = "cortex-m4") -> Path:
+    write(folder, emit(program, core_named(core), "net"))
     return folder
 
 
@@ -133,7 +133,7 @@ def test_a_read_of_memory_that_holds_nothing_is_found(
 def test_sanitizers_report_what_was_planted(
     pattern: str, replacement: str, report: str, tmp_path: Path
 ) -> None:
-    folder = _written(_linear(), tmp_path / "net")
+    folder = _written(_linear(), tmp_path / "net", "cortex-m0")  # in plain C
     inputs = np.full((2, 40), 100)
     clean = run_sanitized(folder, inputs)
     np.testing.assert_array_equal(clean, interp.run(_linear(), inputs))
