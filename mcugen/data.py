@@ -30,10 +30,13 @@ _TIMEOUT_SECONDS = 60
 
 @dataclass(frozen=True)
 class DataSet:
-    """Samples `x`, float32 `[N, C, H, W]` in [0, 1]; labels `y`, int64 `[N]`, below `classes`."""
+    """Samples `x`, float32 `[N, C, H, W]` in [0, 1]; labels `y`, int64 `[N]`, below `classes`.
+
+    Or `x` int8 `[N, ...]`: levels of a model's input, as they lie in its memory.
+    """
 
     name: str
-    x: NDArray[np.float32]
+    x: NDArray[np.float32] | NDArray[np.int8]
     y: NDArray[np.int64]
     classes: int
 
@@ -94,11 +97,12 @@ CIFAR_CLASSES = (  # in label order
 )
 
 
-def load(name: str | os.PathLike[str], split: Split = "test") -> DataSet:
+def load(name: str | os.PathLike[str], split: Split = "test", levels: bool = False) -> DataSet:
     """The samples of a known set (`mnist`, `cifar10`, `digits`) or of an `.npz` file.
 
     An `.npz` holds `x` (`[N, C, H, W]`, `[N, H, W]` or `[N, n]`; float in [0, 1], or uint8 pixels,
     which are divided by 255) and `y` (integers `[N]`); it has one split, whichever is asked for.
+    With `levels` it may hold `x` of int8, as the model's input takes it.
 
     Raises McugenError for an unknown set, data that cannot be found or downloaded, and files that
     are damaged or hold arrays of the wrong shape, type or range.
@@ -109,7 +113,7 @@ def load(name: str | os.PathLike[str], split: Split = "test") -> DataSet:
     if text in _SETS:
         return _SETS[text](split)
     if text.endswith(".npz"):
-        return _load_npz(Path(text))
+        return _load_npz(Path(text), levels)
     known = ", ".join(_SETS)
     raise fail("data", "no data set of this name", got=repr(text), want=f"{known}, or an .npz file")
 
@@ -275,7 +279,7 @@ def _decode_binary(path: Path) -> dict[str, _Arrays]:
     return {s: (r[:, 1:].reshape(-1, 3, 32, 32), r[:, 0]) for s, r in joined.items()}
 
 
-def _load_npz(path: Path) -> DataSet:
+def _load_npz(path: Path, levels: bool) -> DataSet:
     if not path.is_file():
         raise fail("data", "no such file", got=str(path))
     arrays = _read_npz(path)
@@ -283,7 +287,11 @@ def _load_npz(path: Path) -> DataSet:
     if missing:
         got = ", ".join(sorted(arrays)) or "nothing"
         raise fail("data", f"{' and '.join(missing)} missing", at=str(path), got=got, want="x, y")
-    return _checked(str(path), arrays["x"], arrays["y"], classes=None)
+    x, y = arrays["x"], arrays["y"]
+    if levels and x.dtype == np.int8 and x.ndim > 1 and x.size:
+        labels = _labels(str(path), y, len(x))
+        return DataSet(str(path), x.astype(np.int8), labels, int(labels.max()) + 1)
+    return _checked(str(path), x, y, classes=None)
 
 
 def _read_npz(path: Path) -> dict[str, NDArray[np.generic]]:
@@ -314,18 +322,22 @@ def _checked(
     low, high = float(images.min()), float(images.max())
     if low < 0 or high > 1:
         raise _wrong(name, "x is out of range", f"{low:g} … {high:g}", "0 … 1")
-    if y.dtype.kind not in "iu" or y.shape != (len(x),) or y.min() < 0:
-        got = f"{y.dtype} {list(y.shape)}"
-        raise _wrong(name, "y is not one class for each sample", got, f"integers ≥ 0 [{len(x)}]")
     if images.ndim == 3:
         images = images[:, None]
     elif images.ndim == 2:
         images = images[:, :, None, None]
-    labels = y.astype(np.int64)
+    labels = _labels(name, y, len(x))
     count = int(labels.max()) + 1 if classes is None else classes
     if int(labels.max()) >= count:
         raise _wrong(name, "y holds a class beyond the last", str(labels.max()), f"< {count}")
     return DataSet(name, images, labels, count)
+
+
+def _labels(name: str, y: NDArray[np.generic], samples: int) -> NDArray[np.int64]:
+    if y.dtype.kind not in "iu" or y.shape != (samples,) or y.min() < 0:
+        got = f"{y.dtype} {list(y.shape)}"
+        raise _wrong(name, "y is not one class for each sample", got, f"integers ≥ 0 [{samples}]")
+    return y.astype(np.int64)
 
 
 def _module(name: str) -> ModuleType:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A .pt2 file.")]
+ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A .pt2, .onnx or .tflite file.")]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Output of `mcugen generate`.")]
 BoardName = Annotated[str, typer.Option("--board", help="See `mcugen boards`; or a .toml file.")]
 Runner = Annotated[

@@ -162,7 +162,7 @@ def samples(name: str, limit: int | None) -> "DataSet":
 
     if limit is not None and limit < 1:
         raise fail("data", f"--limit {limit}", want="at least 1")
-    whole = data.load(name, "test")
+    whole = data.load(name, "test", levels=True)
     return data.DataSet(whole.name, whole.x[:limit], whole.y[:limit], whole.classes)
 
 

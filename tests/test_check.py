@@ -94,6 +94,12 @@ def test_pixels_are_what_the_input_ranges_over() -> None:
     assert of_shares.taken(x) is x
 
 
+def test_int8_samples_are_levels_in_memory_order() -> None:
+    boundary = Boundary((1, 2, 1, 3), -128, 127, Meaning((0.37,), 5))
+    x = np.arange(-6, 6, dtype=np.int8).reshape(2, 1, 3, 2)
+    assert (boundary.levels(boundary.taken(x)) == x).all()
+
+
 def test_boundary_is_the_quantizer_of_the_input() -> None:
     """Real numbers to levels and back, images to the order of memory."""
     model = pipeline.load(MODELS / "lenet_mixed.pt2")

@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from mcugen import tools
 from mcugen.flash import TOOLS
 from mcugen.frontend.lower import HANDLERS
+from mcugen.frontend.tflite.handlers import HANDLERS as TFLITE_HANDLERS
 from mcugen.ir.ops import OPS
 from mcugen.kernels import KERNELS
 from mcugen.report.console import table
@@ -85,6 +86,9 @@ def ops(core: str | None) -> Listing:
         "ops of a PyTorch graph",
         *_lines(_overloads(HANDLERS)),
         "",
+        "operators of a .tflite file",
+        *_lines(TFLITE_HANDLERS),
+        "",
         "integer ops",
         *_lines(OPS),
         "",
@@ -96,6 +100,7 @@ def ops(core: str | None) -> Listing:
         "kernels": [{"name": item.name, "supports": item.supports} for item in KERNELS],
         "integer_ops": list(OPS),
         "torch_ops": sorted(HANDLERS),
+        "tflite_ops": sorted(TFLITE_HANDLERS),
     }
     return Listing(document, Group(*parts))
 
@@ -127,6 +132,8 @@ _PYTHON_PACKAGES = {
     "pillow": "cifar10 (pip install 'mcugen[train]')",
     "scikit-learn": "digits (pip install 'mcugen[train]')",
     "unicorn": "profile (pip install 'mcugen[profile]')",
+    "tflite": ".tflite files (pip install 'mcugen[tflite]')",
+    "ai-edge-litert": "check of .tflite files (pip install 'mcugen[litert]')",
     "capstone": "profile (pip install 'mcugen[profile]')",
 }
 

@@ -23,14 +23,27 @@ class Boundary:
     meaning: Meaning
 
     def taken(self, x: np.ndarray) -> np.ndarray:
-        """Samples in [0, 1] as the model takes them: times 255 where its input is 0 … 255.
+        """Samples of a data set as real numbers that the model takes, in PyTorch's order.
 
-        Data sets give pixels in [0, 1]; models that were trained on bytes say so by their grid.
+        Pixels in [0, 1] are taken 255 times where the input's grid is 0 … 255: that is how models
+        that were trained on bytes say so. int8 are levels in memory order.
+
+        Raises:
+            McugenError: levels of another shape.
         """
+        if x.dtype == np.int8:
+            return self.real(self._levels_in_memory(x))
         low, high = (
             self.meaning.scale[0] * (end - self.meaning.zero) for end in (self.lo, self.hi)
         )
         return x * np.float32(255) if (low, round(high)) == (0, 255) else x
+
+    def _levels_in_memory(self, x: np.ndarray) -> np.ndarray:
+        _, *sizes = self.torch_shape
+        memory = (sizes[1], sizes[2], sizes[0]) if len(sizes) == 3 else tuple(sizes)
+        if int(np.prod(x.shape[1:])) != int(np.prod(memory)):
+            raise fail("data", f"samples have shape {list(x.shape[1:])}", want=f"{list(memory)}")
+        return x.reshape(-1, *memory).astype(np.int64)
 
     def levels(self, x: np.ndarray) -> np.ndarray:
         """Real samples [N, ...] in PyTorch's order as integers in memory order (NHWC).

@@ -1,9 +1,11 @@
 """Operators that move values: PAD, RESHAPE, TRANSPOSE, CONCATENATION, slices, and their kin."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from mcugen.errors import fail
-from mcugen.frontend.tflite.context import STAGE, Context, memory_shape
+from mcugen.frontend.tflite.context import STAGE, Activation, Context, memory_shape
 from mcugen.frontend.tflite.graph import Operator
 from mcugen.frontend.tflite.options import ConcatenationOptions, StridedSliceOptions
 from mcugen.ir import ops
@@ -31,11 +33,16 @@ def pad(ctx: Context, operator: Operator) -> None:
     if outer.any():
         raise fail(STAGE, f"padding {widths.tolist()}", want="rows and columns of an image")
     if not widths.any():
-        ctx.finish(operator, ops.Reshape(x.ref, shape=memory_shape(x.shape)))
+        ctx.finish(operator, _same(ctx, x))
         return
     sides = tuple(int(width) for width in widths[1:3].ravel())
     padding = (sides[0], sides[1], sides[2], sides[3])
     ctx.finish(operator, ops.Pad(x.ref, padding=padding, value=value))
+
+
+def _same(ctx: Context, x: Activation) -> ops.Reshape:
+    """What is there already, under another name."""
+    return ops.Reshape(x.ref, shape=ctx.builder.types[x.ref].shape)
 
 
 def transpose(ctx: Context, operator: Operator) -> None:
@@ -78,7 +85,9 @@ def split(ctx: Context, operator: Operator) -> None:
         end = begin + result.shape[inner]
         if end > x.shape[inner]:
             raise fail(STAGE, f"parts of {end} positions of {x.shape[inner]}")
-        ctx.finish(operator, ops.Slice(x.ref, axis=axis, begin=begin, end=end), position)
+        whole = end - begin == x.shape[inner]
+        part = ops.Slice(x.ref, axis=axis, begin=begin, end=end)
+        ctx.finish(operator, _same(ctx, x) if whole else part, position)
         begin = end
 
 
@@ -131,8 +140,7 @@ def _cut(ctx: Context, operator: Operator, spans: list[tuple[int, int]]) -> None
     for axis in cuts:
         begin, end = spans[axis]
         ref = ctx.add(operator, ops.Slice(ref, axis=axis + added, begin=begin, end=end), "cut")
-    shape = ctx.builder.types[ref].shape
-    ctx.finish(operator, ops.Reshape(ref, shape=shape))
+    ctx.finish(operator, _same(ctx, replace(x, ref=ref)))
 
 
 def _axis(axis: int, shape: tuple[int, ...]) -> int:
