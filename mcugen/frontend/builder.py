@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mcugen.ir.ops import Env, Op
-from mcugen.ir.program import Const, Meaning, Node, Source, Value, constant
+from mcugen.ir.program import Const, Meaning, Node, Source, State, Value, constant
 from mcugen.ir.types import Int, Planes, TensorType
 
 
@@ -19,6 +19,7 @@ class Builder:
     consts: dict[str, Const] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
     inputs: list[Value] = field(default_factory=list)
+    states: list[State] = field(default_factory=list)
 
     def env(self) -> Env:
         return Env(self.types, self.data)
@@ -41,6 +42,13 @@ class Builder:
     def input(self, value: Value) -> str:
         self.types[value.name] = value.type
         self.inputs.append(value)
+        return value.name
+
+    def state(self, base: str, kind: TensorType, initial: int, source: Source) -> str:
+        """The reference of a state that holds `initial` everywhere at first."""
+        value = Value(f"%{self.fresh(base)}", kind, None, source)
+        self.types[value.name] = kind
+        self.states.append(State(value, initial))
         return value.name
 
     def add(self, op: Op, base: str, source: Source, meaning: Meaning | None = None) -> str:

@@ -33,6 +33,7 @@ def lower(graph: Graph, name: str) -> Program:
         tuple(builder.consts.values()),
         tuple(builder.nodes),
         output,
+        states=tuple(builder.states),
     )
 
 

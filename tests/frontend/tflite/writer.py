@@ -41,6 +41,7 @@ class OperatorSpec:
     outputs: tuple[int, ...]
     table: str = ""
     options: dict[str, Any] = field(default_factory=dict)
+    intermediates: tuple[int, ...] = ()
 
 
 @dataclass
@@ -78,9 +79,12 @@ class Writer:
         inputs: Sequence[int],
         outputs: Sequence[int],
         table: str = "",
+        *,
+        intermediates: Sequence[int] = (),
         **options: Any,
     ) -> None:
-        self.operators.append(OperatorSpec(code, tuple(inputs), tuple(outputs), table, options))
+        operands = tuple(inputs), tuple(outputs)
+        self.operators.append(OperatorSpec(code, *operands, table, options, tuple(intermediates)))
 
     def write(self, inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
         """The file's bytes."""
@@ -147,7 +151,9 @@ class Writer:
         options = _options(builder, item)
         inputs = builder.CreateNumpyVector(np.array(item.inputs, np.int32))
         outputs = builder.CreateNumpyVector(np.array(item.outputs, np.int32))
+        between = builder.CreateNumpyVector(np.array(item.intermediates, np.int32))
         tflite.OperatorStart(builder)
+        tflite.OperatorAddIntermediates(builder, between)
         tflite.OperatorAddOpcodeIndex(builder, code)
         tflite.OperatorAddInputs(builder, inputs)
         tflite.OperatorAddOutputs(builder, outputs)

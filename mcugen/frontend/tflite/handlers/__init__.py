@@ -13,8 +13,10 @@ from mcugen.frontend.tflite.handlers import (
     convolution,
     elementwise,
     layout,
+    lstm,
     pools,
     resample,
+    svdf,
 )
 
 Handler = Callable[[Context, Operator], None]
@@ -53,4 +55,6 @@ HANDLERS: dict[str, Handler] = {
     "LEAKY_RELU": activations.leaky_relu,
     "PRELU": activations.prelu,
     "SOFTMAX": activations.softmax,
+    "SVDF": svdf.svdf,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": lstm.lstm,
 }
