@@ -15,7 +15,7 @@ from mcugen.ir.types import spanning
 from mcugen.passes.staircase import Affine, affine, steps_of
 
 #: Levels times channels that are looked at; operands of sums have millions of levels.
-_MOST_STEPS = 2**23
+_MOST_STEPS = 2**20
 
 
 def requantize_rescale(program: Program) -> Program:
