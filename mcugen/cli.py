@@ -115,6 +115,10 @@ def train(  # noqa: PLR0913 - one parameter per flag
     sequential: train_flags.Sequential = None,
     solver: train_flags.QemSolver = None,
     start: train_flags.Start = None,
+    activation_levels: train_flags.ActivationLevels = None,
+    weight_levels: train_flags.WeightLevels = None,
+    mode: train_flags.Mode = None,
+    stage_epochs: train_flags.StageEpochs = None,
     gradient: train_flags.Gradient = None,
     schedule: train_flags.Schedule = None,
     normal: train_flags.NormalSums = None,
@@ -131,7 +135,8 @@ def train(  # noqa: PLR0913 - one parameter per flag
     options = {name: value for name, value in context.params.items() if name not in others}
     options = train_flags.given(method, chosen.Options.__dataclass_fields__.keys(), options)
     result = chosen.train(methods.TrainConfig(**values), chosen.Options(**options))
-    _answer(as_json, documents.trained(result), tables.trained(result))
+    if methods.leads():
+        _answer(as_json, documents.trained(result), tables.trained(result))
 
 
 @app.command()

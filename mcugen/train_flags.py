@@ -8,9 +8,14 @@ from typer import Argument, Option
 
 from mcugen.errors import fail
 
-Method = Annotated[str, Argument(metavar="METHOD", help="float, uniform, lq, bernoulli or ste.")]
+Method = Annotated[
+    str, Argument(metavar="METHOD", help="float, uniform, lq, nlevel, bernoulli or ste.")
+]
 Model = Annotated[
-    str, Option(help="mlp, lenet, dscnn, resnet, mlp704, mlp704_plain, vgg, bits4k or bits8k.")
+    str,
+    Option(
+        help="mlp, lenet, dscnn, resnet, mlp704, mlp704_plain, vgg, bits4k, bits8k, cnn6 … cnn10."
+    ),
 ]
 Output = Annotated[Path, Option("-o", "--output", help="The .pt2 to write.")]
 Epochs = Annotated[int | None, Option(help="Default: the method's.")]
@@ -31,7 +36,7 @@ PerChannel = Annotated[
     bool | None, Option("--per-channel/--per-tensor", help="uniform, lq: grids of weights.")
 ]
 PostTraining = Annotated[
-    bool | None, Option("--post-training", help="uniform, lq: no training once quantized.")
+    bool | None, Option("--post-training", help="uniform, lq, nlevel: no training once quantized.")
 ]
 
 Bits = Annotated[int | None, Option(help="uniform: weights and activations, 1–8.")]
@@ -55,7 +60,12 @@ Sequential = Annotated[
     bool | None, Option("--sequential", help="lq: calibrate behind quantized layers.")
 ]
 QemSolver = Annotated[str | None, Option("--solver", help="lq: closed or gradient.")]
-Start = Annotated[Path | None, Option(help="lq: checkpoint of a float run to start from.")]
+Start = Annotated[Path | None, Option(help="lq, nlevel: checkpoint of a float run to start from.")]
+
+ActivationLevels = Annotated[int | None, Option(help="nlevel: of activations, 3–256.")]
+WeightLevels = Annotated[int | None, Option(help="nlevel: of weights, 3–256.")]
+Mode = Annotated[str | None, Option(help="nlevel: a stage trains the rest, or one layer.")]
+StageEpochs = Annotated[int | None, Option(help="nlevel: of each stage.")]
 
 
 def given(method: str, known: Collection[str], options: Mapping[str, Any]) -> dict[str, Any]:

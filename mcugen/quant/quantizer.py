@@ -81,12 +81,12 @@ class AffineQuantizer(Quantizer):
         scale 1, since any scale represents them.
         """
         low, high = observer.range(percentile)
-        scale, zero_point = self._scale_and_zero(low, high)
+        scale, zero_point = self.scale_and_zero(low, high)
         if search:
             values = observer.sample()
             least = torch.full_like(scale, torch.inf)
             for shrink in SHRINKS:
-                trial, zero = self._scale_and_zero(low * shrink, high * shrink)
+                trial, zero = self.scale_and_zero(low * shrink, high * shrink)
                 error = (
                     (quantize(values, trial, zero, self.lo, self.hi, 0) - values).square().mean(1)
                 )
@@ -96,7 +96,7 @@ class AffineQuantizer(Quantizer):
                 zero_point = torch.where(better, zero, zero_point)
         self.set(scale, zero_point)
 
-    def _scale_and_zero(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    def scale_and_zero(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
         """Scale and zero point `[C]` of the ranges low … high, widened to include zero."""
         low, high = low.clamp(max=0), high.clamp(min=0)
         if self.symmetric:

@@ -235,7 +235,8 @@ def ran(report: "RunReport") -> RenderableType:
 
 
 def trained(result: "TrainResult") -> str:
+    steps = "".join(f"; {name} {percent(reached)}" for name, reached in result.steps)
     return (
         f"{result.path}: {percent(result.accuracy)} on {result.samples:,} test samples, "
-        f"{result.summary} ({result.seconds:.0f} s)"
+        f"{result.summary}{steps} ({result.seconds:.0f} s)"
     )

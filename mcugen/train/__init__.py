@@ -4,7 +4,7 @@ import importlib
 from typing import Any, Protocol, cast
 
 from mcugen.errors import fail
-from mcugen.train.config import TrainConfig, TrainResult
+from mcugen.train.config import TrainConfig, TrainResult, leads
 
 METHODS = {
     "float": "mcugen.train.float",
@@ -12,8 +12,8 @@ METHODS = {
     "lq": "mcugen.train.lq",
     "bernoulli": "mcugen.train.bernoulli",
     "ste": "mcugen.train.ste",
+    "nlevel": "mcugen.train.nlevel",
 }
-#: Of zoo.ZOO, known without torch.
 MODELS = (  # the names of zoo.ZOO, known without torch
     "mlp",
     "lenet",
@@ -24,6 +24,11 @@ MODELS = (  # the names of zoo.ZOO, known without torch
     "vgg",
     "bits4k",
     "bits8k",
+    "cnn6",
+    "cnn7",
+    "cnn8",
+    "cnn9",
+    "cnn10",
 )
 
 
@@ -51,4 +56,4 @@ def method(name: str) -> Method:
         raise fail("train", "torch is not installed", help="pip install 'mcugen[train]'") from error
 
 
-__all__ = ["METHODS", "MODELS", "Method", "TrainConfig", "TrainResult", "method"]
+__all__ = ["METHODS", "MODELS", "Method", "TrainConfig", "TrainResult", "leads", "method"]

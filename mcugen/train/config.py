@@ -1,5 +1,6 @@
 """What every training method takes and gives back. No torch here: the command line imports it."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,3 +37,9 @@ class TrainResult:
     seconds: float
     loss: float  # mean of the last epoch
     summary: str  # e.g. "input u8; bits of weights/activations: conv1 8/8, others 4/4"
+    steps: tuple[tuple[str, float], ...] = ()  # accuracies on the way, where a method has steps
+
+
+def leads() -> bool:
+    """Whether this process writes and prints: of those that torchrun starts, the first one."""
+    return os.environ.get("RANK", "0") == "0"

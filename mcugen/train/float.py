@@ -2,10 +2,7 @@
 
 from dataclasses import dataclass
 
-import torch
-
-from mcugen.quant import export
-from mcugen.train import loop, session, zoo
+from mcugen.train import session, zoo
 from mcugen.train.config import TrainConfig, TrainResult
 
 EPOCHS = 5
@@ -32,5 +29,5 @@ def train(config: TrainConfig, options: Options) -> TrainResult:
         run.normalize(model)
     stage = run.stage("float", config.epochs or EPOCHS, config.learning_rate or LEARNING_RATE)
     loss = run.train(model, stage)
-    export(model, torch.zeros(1, *run.train_samples.shape), config.output)
-    return run.result(loop.accuracy(model, run.test_samples), loss, "float32, no quantizers")
+    run.export(model)
+    return run.result(run.accuracy(model), loss, "float32, no quantizers")

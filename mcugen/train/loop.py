@@ -5,9 +5,9 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,6 +19,8 @@ from torch.nn import functional
 from mcugen.data import DataSet
 from mcugen.errors import fail
 from mcugen.quant.quantizer import grid_parameters, keep_scales_positive_
+from mcugen.train import distributed
+from mcugen.train.config import leads
 
 EVALUATION_BATCH = 500
 WARMUP_SHARE = 0.05  # of the steps: the rate rises linearly before it falls as a cosine
@@ -52,11 +54,11 @@ class Samples:
         return Samples(self.x[picks], self.y[picks], taught)
 
     def batches(self, size: int, seed: int) -> Iterator["Samples"]:
-        """Shuffled batches of one epoch. A last single sample is left out: batch norm needs two."""
+        """Shuffled batches of one epoch. A last one of one sample per process is left out."""
         order = torch.randperm(len(self.y), generator=torch.Generator().manual_seed(seed))
         for start in range(0, len(order), size):
             picks = order[start : start + size]
-            if len(picks) > 1:
+            if len(picks) > distributed.size():
                 yield self[picks]
 
     def loss(self, scores: Tensor) -> Tensor:
@@ -82,6 +84,8 @@ class Stage:
     batch_size: int
     seed: int
     augment: bool = False
+    optimizer: Literal["adam", "sgd"] = "adam"
+    """Adam, or gradient descent with a momentum of 0.9."""
 
 
 @dataclass
@@ -119,7 +123,7 @@ class Checkpoint:
         return stage.name in self.state.get("finished", ())
 
     def save(self, stage: Stage, epoch: int, model: nn.Module, optimizer: Any, loss: float) -> None:
-        """Stores the state after `epoch` epochs of `stage`, in one step."""
+        """Stores the state after `epoch` epochs of `stage`, in one step; the leader writes it."""
         finished = [name for name in self.state.get("finished", ()) if name != stage.name]
         self.state = {
             "identity": self.identity,
@@ -130,7 +134,7 @@ class Checkpoint:
             "optimizer": optimizer.state_dict(),
             "loss": loss,
         }
-        if self.path is not None:
+        if self.path is not None and leads():
             self._write()
 
     def _write(self) -> None:
@@ -158,7 +162,11 @@ def run_stage(
     Resumes inside the stage where the checkpoint says so. `step_hook` runs after each step.
     Raises McugenError where the loss is no longer a number.
     """
-    optimizer = torch.optim.Adam(parameter_groups(model, stage.learning_rate))
+    groups = parameter_groups(model, stage.learning_rate)
+    plain = stage.optimizer == "sgd"
+    optimizer: torch.optim.Optimizer = (
+        torch.optim.SGD(groups, momentum=0.9) if plain else torch.optim.Adam(groups)
+    )
     first, loss = 0, math.nan
     if checkpoint.state.get("stage") == stage.name:
         first, loss = checkpoint.state["epoch"], checkpoint.state["loss"]
@@ -175,7 +183,7 @@ def run_stage(
             text = f"{stage.name} {epoch + 1}/{stage.epochs}  loss {loss:.4f}"
             text += f"  accuracy {100 * accuracy(model, test):.2f} %"
             bar.update(task, description=text)
-            if not bar.console.is_terminal:
+            if leads() and not bar.console.is_terminal:
                 bar.console.print(text, highlight=False)
             checkpoint.save(stage, epoch + 1, model, optimizer, loss)
     return loss
@@ -191,6 +199,7 @@ def _epoch(
     advance: Callable[[], None],
 ) -> float:
     model.train()
+    trained = distributed.parallel(model)
     per_epoch = math.ceil(len(train.y) / stage.batch_size)
     total = count = 0.0
     batches = train.batches(stage.batch_size, stage.seed * 1000 + epoch)
@@ -198,11 +207,15 @@ def _epoch(
         factor = schedule((epoch * per_epoch + index + 0.5) / (stage.epochs * per_epoch))
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * factor
-        loss = batch.loss(model(augmented(batch.x) if stage.augment else batch.x))
+        if stage.augment:
+            batch = replace(batch, x=augmented(batch.x))
+        own = batch[distributed.share()]
+        loss = own.loss(trained(own.x)) * (len(own.y) / len(batch.y) * distributed.size())
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         step_hook(model)
+        distributed.agree_(model)
         total += loss.item() * len(batch.y)
         count += len(batch.y)
         if not math.isfinite(total):
@@ -210,7 +223,7 @@ def _epoch(
                 "train", "the loss is not a number", at=f"epoch {epoch + 1}", help="--lr less"
             )
         advance()
-    return total / count
+    return distributed.mean(total, count)
 
 
 def augmented(x: Tensor) -> Tensor:
@@ -277,7 +290,7 @@ def progress_bar() -> Progress:
         BarColumn(),
         TimeElapsedColumn(),
         console=console,
-        disable=not console.is_terminal,
+        disable=not (console.is_terminal and leads()),
     )
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from mcugen.errors import fail
 from mcugen.quant import (
@@ -21,11 +20,10 @@ from mcugen.quant import (
     Uniform,
     Upstream,
     calibrate,
-    export,
     follow_data_,
     quantize_,
 )
-from mcugen.train import layers, loop, session, zoo
+from mcugen.train import layers, session, zoo
 from mcugen.train.config import TrainConfig, TrainResult
 
 EPOCHS = 5
@@ -90,7 +88,7 @@ def train(config: TrainConfig, options: Options) -> TrainResult:
         loss = run.train(model, run.stage("float", epochs - fine_tuning, rate))
     else:
         loss, fine_tuning = math.nan, 0 if options.post_training else epochs
-        _load_float(model, options.start)
+        session.start_from_(model, options.start)
     quantize_(model, _weight(options), _activation(options), overrides=grids)
     samples = run.train_samples.x[:CALIBRATION_SAMPLES]
     upstream: Upstream = "everything" if options.sequential else "float"
@@ -99,8 +97,8 @@ def train(config: TrainConfig, options: Options) -> TrainResult:
         follow_data_(model)
         stage = run.stage("quantized", fine_tuning, rate * FINE_TUNING_SHARE)
         loss = run.train(model, stage)
-    export(model, torch.zeros(1, *run.train_samples.shape), config.output)
-    return run.result(loop.accuracy(model, run.test_samples), loss, describe(grids))
+    run.export(model)
+    return run.result(run.accuracy(model), loss, describe(grids))
 
 
 def make_grids(model: str, options: Options) -> dict[str, LayerGrids]:
@@ -149,21 +147,3 @@ def _first(*choices: int | None) -> int:
     if not 1 <= planes <= MAX_PLANES:
         raise fail("train", "planes out of range", got=str(planes), want=f"1 … {MAX_PLANES}")
     return planes
-
-
-def _load_float(model: nn.Module, path: Path) -> None:
-    """Takes the weights of a float stage's checkpoint."""
-    try:
-        state = torch.load(path, weights_only=True)
-        if state["stage"] != "float":
-            raise ValueError(f"it is of a {state['stage']} stage")
-        model.load_state_dict(state["model"])
-    except Exception as error:  # torch.load raises anything on a damaged file
-        got = str(error).strip().splitlines()[:1]
-        raise fail(
-            "train",
-            "cannot start from this checkpoint",
-            at=str(path),
-            got=f"{type(error).__name__}: {got[0] if got else ''}",
-            help="mcugen train float --model … --checkpoint FILE makes one",
-        ) from error

@@ -2,15 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from mcugen import data
 from mcugen.errors import fail
+from mcugen.quant import export
 from mcugen.quant.quantizer import keep_scales_positive_
-from mcugen.train import loop, models, teacher, zoo
-from mcugen.train.config import TrainConfig, TrainResult
+from mcugen.train import distributed, loop, models, teacher, zoo
+from mcugen.train.config import TrainConfig, TrainResult, leads
 from mcugen.train.models_reference import Normalize
 
 
@@ -32,6 +35,7 @@ class Session:
         `identity` says which method and options run; a checkpoint of others is refused.
         """
         check(config)
+        distributed.join()
         clock = loop.Stopwatch()
         train_data, test_data = data.load(config.data, "train"), data.load(config.data, "test")
         checkpoint = loop.Checkpoint(config.checkpoint, f"{identity} {_what_matters(config)}")
@@ -88,6 +92,16 @@ class Session:
         samples = (self.train_samples, self.test_samples)
         return loop.run_stage(model, *samples, stage, self.checkpoint, step_hook)
 
+    def export(self, model: nn.Module) -> None:
+        """Writes the trained model with its quantizers; the leader does."""
+        if leads():
+            export(model, torch.zeros(1, *self.train_samples.shape), self.config.output)
+        distributed.wait()
+
+    def accuracy(self, model: nn.Module) -> float:
+        """The share of test images whose class the model tells."""
+        return loop.accuracy(model, self.test_samples)
+
     def result(self, accuracy: float, loss: float, summary: str) -> TrainResult:
         """The report of a run that has written its output."""
         return TrainResult(
@@ -127,3 +141,24 @@ def _what_matters(config: TrainConfig) -> str:
     names = ("model", "data", "epochs", "batch_size", "learning_rate", "seed", "limit", "augment")
     values = [f"{name}={getattr(config, name)}" for name in names]
     return " ".join([*values, f"teacher={config.teacher is not None}"])
+
+
+def start_from_(model: nn.Module, path: Path) -> None:
+    """Takes the weights of a float stage's checkpoint.
+
+    Raises McugenError for a file that is none, or one of another network.
+    """
+    try:
+        state = torch.load(path, weights_only=True)
+        if state["stage"] != "float":
+            raise ValueError(f"it is of a {state['stage']} stage")
+        model.load_state_dict(state["model"])
+    except Exception as error:  # torch.load raises anything on a damaged file
+        got = str(error).strip().splitlines()[:1]
+        raise fail(
+            "train",
+            "cannot start from this checkpoint",
+            at=str(path),
+            got=f"{type(error).__name__}: {got[0] if got else ''}",
+            help="mcugen train float --model … --checkpoint FILE makes one",
+        ) from error

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mcugen.errors import fail
-from mcugen.quant import export
-from mcugen.train import loop, session
+from mcugen.train import session
 from mcugen.train.config import TrainConfig, TrainResult
 from mcugen.train.models_binary import (
     Bits,
@@ -95,5 +94,5 @@ def train(config: TrainConfig, options: Options) -> TrainResult:
     network = StraightNetwork(shapes, options)
     stage = run.stage("ste", config.epochs or EPOCHS, config.learning_rate or LEARNING_RATE)
     loss = run.train(network, stage, StraightNetwork.clamp_)
-    export(network, torch.zeros(1, *run.train_samples.shape), config.output)
-    return run.result(loop.accuracy(network, run.test_samples), loss, describe(shapes))
+    run.export(network)
+    return run.result(run.accuracy(network), loss, describe(shapes))

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from mcugen.quant import LayerGrids, Uniform, calibrate, export, quantize_
-from mcugen.train import layers, loop, session, zoo
+from mcugen.quant import LayerGrids, Uniform, calibrate, quantize_
+from mcugen.train import layers, session, zoo
 from mcugen.train.config import TrainConfig, TrainResult
 
 EPOCHS = 6  # the first half float
@@ -86,8 +86,8 @@ def train(config: TrainConfig, options: Options) -> TrainResult:
     calibrate(model, torch.split(samples, CALIBRATION_BATCH), search=True)
     if fine_tuning:
         loss = run.train(model, run.stage("quantized", fine_tuning, rate * FINE_TUNING_SHARE))
-    export(model, torch.zeros(1, *run.train_samples.shape), config.output)
-    return run.result(loop.accuracy(model, run.test_samples), loss, describe(plan))
+    run.export(model)
+    return run.result(run.accuracy(model), loss, describe(plan))
 
 
 def make_plan(model: str, options: Options) -> _Plan:

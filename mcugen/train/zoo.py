@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from mcugen.errors import fail
+from mcugen.train import models_nlevel
 from mcugen.train.models import Activation, DsCnn, LeNet, Mlp, ResNet, Shape, relu
 from mcugen.train.models_binary import OUTLINES, builder
 from mcugen.train.models_reference import Mlp704, Vgg
@@ -20,6 +21,7 @@ ZOO: dict[str, Callable[[Shape, int, Activation], nn.Module]] = {
     "mlp704_plain": functools.partial(Mlp704, batch_norm=False),
     "vgg": Vgg,
     **{name: builder(name) for name in OUTLINES},
+    **{name: models_nlevel.builder(name) for name in models_nlevel.PLANS},
 }
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -53,5 +55,5 @@ def build(name: str, shape: Shape, classes: int, activation: Activation = relu) 
 def layer_names(name: str) -> list[str]:
     """The names of a zoo model's convolutions and linear layers, from input to output."""
     with torch.device("meta"):
-        model = build(name, (1, 28, 28), 10)
+        model = build(name, (1, 32, 32), 10)
     return [n for n, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]

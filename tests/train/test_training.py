@@ -13,8 +13,8 @@ from mcugen.train import METHODS, MODELS, TrainConfig, loop, method, session, un
 
 pytest.importorskip("sklearn")
 OPTIONS = uniform.Options
-#: The binary networks need images of 24×24 at least, and have tests of their own.
-ANY_SIZE = tuple(name for name in MODELS if not name.startswith("bits"))
+#: The others need images of 24×24 at least or of 32×32, and have tests of their own.
+ANY_SIZE = tuple(name for name in MODELS if not name.startswith(("bits", "cnn")))
 
 
 @pytest.fixture(autouse=True)

@@ -10,11 +10,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, get_args
 
-import torch
-
 from mcugen.errors import fail
-from mcugen.quant import export
-from mcugen.train import loop, session
+from mcugen.train import session
 from mcugen.train.bernoulli.network import BernoulliNetwork, BinaryNetwork
 from mcugen.train.bernoulli.sums import GRADIENTS, Gradient
 from mcugen.train.config import TrainConfig, TrainResult
@@ -73,8 +70,8 @@ def train(config: TrainConfig, options: Options) -> TrainResult:
         loss = run.train(network, stage, BernoulliNetwork.after_step_)
         network.end_()
     binary = BinaryNetwork(network)
-    export(binary, torch.zeros(1, *run.train_samples.shape), config.output)
-    return run.result(loop.accuracy(binary, run.test_samples), loss, describe(shapes))
+    run.export(binary)
+    return run.result(run.accuracy(binary), loss, describe(shapes))
 
 
 def check(options: Options) -> None:
