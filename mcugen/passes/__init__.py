@@ -5,6 +5,7 @@ from collections.abc import Callable
 from mcugen.ir.program import Program
 from mcugen.ir.verify import verify
 from mcugen.passes.absorb_direction import absorb_direction
+from mcugen.passes.absorb_pad import absorb_pad
 from mcugen.passes.drop_dead import drop_dead
 from mcugen.passes.remove_constant_channels import remove_constant_channels
 from mcugen.passes.requantize_rescale import requantize_rescale
@@ -16,6 +17,7 @@ Pass = Callable[[Program], Program]
 #: `drop_dead` comes first: a frontend leaves what nobody reads, and the verifier refuses that.
 PIPELINE: tuple[Pass, ...] = (
     drop_dead,
+    absorb_pad,
     requantize_sum,
     requantize_rescale,
     share_common,
