@@ -10,8 +10,13 @@ import json
 import sys
 from pathlib import Path
 
+import google.protobuf.message  # noqa: F401  as the ONNX reader does when it is asked for a file
+import numpy.ma  # noqa: F401  as numpy does on the first use of some functions
+import onnx  # noqa: F401
+
 from mcugen.errors import McugenError
 from mcugen.frontend.archive import read_archive
+from mcugen.frontend.onnx import load
 
 _violations: list[str] = []
 _archive = ""
@@ -42,7 +47,7 @@ def main() -> None:
         _archive, answer = name, "read"
         _watching = True
         try:
-            read_archive(Path(name))
+            (load if name.endswith(".onnx") else read_archive)(Path(name))
         except McugenError as error:
             answer = str(error)
         finally:
