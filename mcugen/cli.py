@@ -224,7 +224,7 @@ def check(
     ] = False,
     as_json: flags.Json = False,
 ) -> None:
-    """Compare PyTorch, the integer program and the host's C. Exits 1 when C differs."""
+    """Compare the model in its framework, the program and host C. Exits 1 when C differs."""
     from mcugen import pipeline
     from mcugen.report import documents, tables
 
@@ -327,7 +327,7 @@ def boards(
 
 @app.command()
 def ops(core: flags.MaybeCore = None, as_json: flags.Json = False) -> None:
-    """PyTorch ops, integer ops and kernels, per core."""
+    """Ops of PyTorch and ONNX, integer ops and kernels, per core."""
     from mcugen.report import catalogue
 
     _listed(as_json, catalogue.ops(core))

@@ -43,6 +43,14 @@ class GraphNode:
         return tuple(item.name for item in items if isinstance(item, Ref))
 
 
+#: The help of errors about a missing quantizer; the graph knows better words.
+QUANTIZE = "put a quantizer there"
+_QUANTIZE_TORCH = (
+    "mcugen.quant.quantize_(model, weight=..., activation=...) places quantizers; "
+    "or call torch.ops.mcugen.quantize on the tensor"
+)
+
+
 @dataclass(frozen=True)
 class ExportedGraph:
     """A whole exported program: inference graph, parameters and buffers as arrays."""
@@ -58,3 +66,5 @@ class ExportedGraph:
     """Every tensor of the graph, inputs and results included."""
     qualified: dict[str, str]
     """Name in the graph → name in the model, like `p_conv1_bias` → `conv1.bias`."""
+    quantize: str = _QUANTIZE_TORCH
+    """How quantizers get into a model of this kind: the help where one is missing."""

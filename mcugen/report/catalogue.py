@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from mcugen import tools
 from mcugen.flash import TOOLS
 from mcugen.frontend.lower import HANDLERS
+from mcugen.frontend.onnx.translate import OPERATORS as ONNX_OPERATORS
 from mcugen.frontend.tflite.handlers import HANDLERS as TFLITE_HANDLERS
 from mcugen.ir.ops import OPS
 from mcugen.kernels import KERNELS
@@ -73,7 +74,7 @@ def boards(name: str | None) -> Listing:
 
 
 def ops(core: str | None) -> Listing:
-    """PyTorch ops with a lowering, integer ops, and kernels; these are portable C on every core.
+    """Ops of each format with a lowering, integer ops, and kernels.
 
     Raises:
         McugenError: no core of that name.
@@ -89,6 +90,9 @@ def ops(core: str | None) -> Listing:
         "operators of a .tflite file",
         *_lines(TFLITE_HANDLERS),
         "",
+        "operators of an .onnx file",
+        *_lines(ONNX_OPERATORS),
+        "",
         "integer ops",
         *_lines(OPS),
         "",
@@ -99,6 +103,7 @@ def ops(core: str | None) -> Listing:
         "core": core,
         "kernels": [{"name": item.name, "supports": item.supports} for item in KERNELS],
         "integer_ops": list(OPS),
+        "onnx_ops": list(ONNX_OPERATORS),
         "torch_ops": sorted(HANDLERS),
         "tflite_ops": sorted(TFLITE_HANDLERS),
     }
@@ -128,6 +133,8 @@ def _lines(names: Iterable[str]) -> list[str]:
 
 
 _PYTHON_PACKAGES = {
+    "onnx": "models in .onnx (pip install 'mcugen[onnx]')",
+    "onnxruntime": "check of .onnx (pip install onnxruntime)",
     "torch": "train, check (pip install 'mcugen[train]' -c constraints.txt)",
     "pillow": "cifar10 (pip install 'mcugen[train]')",
     "scikit-learn": "digits (pip install 'mcugen[train]')",

@@ -51,7 +51,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], list[str]]] = {
     ),
     "weight not quantized": (
         lambda: nn.Sequential(pixels(), nn.Conv2d(3, 4, 3), i8()),
-        ["the weight '1.weight' of aten.conv2d.default is not quantized", "skip"],
+        ["the weight '1.weight' of aten.conv2d.default is not quantized", "quantize_"],
     ),
     "activation not quantized": (
         lambda: nn.Sequential(pixels(), conv(3, 4, 3), nn.ReLU(), conv(4, 4, 3), i8()),

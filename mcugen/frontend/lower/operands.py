@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 
 from mcugen.errors import fail
-from mcugen.frontend.graph import GraphNode, Ref
+from mcugen.frontend.graph import QUANTIZE, GraphNode, Ref
 from mcugen.frontend.lower.bases import BasisConstant
 from mcugen.frontend.lower.epilogues import LOOKUP_LEVELS
 from mcugen.frontend.lower.functions import Affine, evaluate_exact
@@ -55,7 +55,7 @@ def real(ctx: Context, node: GraphNode, name: str) -> Real:
         raise fail(
             "lower",
             f"the model's input '{found.name}' is not quantized",
-            help="mcugen.quant.quantize_ puts a quantizer on it",
+            help=QUANTIZE,
         )
     if isinstance(found, Joined):
         raise unquantized(f"the concatenation {spelled(ctx, node, name)}")
@@ -134,7 +134,7 @@ def weights(
         raise fail(
             "lower",
             f"the weight {spelled(ctx, node, name)} of {node.target} is not quantized",
-            help="mcugen.quant.quantize_(model, weight=...), or take the layer out of skip",
+            help=QUANTIZE,
         )
     raise fail("lower", f"the weight {spelled(ctx, node, name)} of {node.target} is not a constant")
 

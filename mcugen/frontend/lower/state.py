@@ -7,7 +7,7 @@ import numpy as np
 
 from mcugen.errors import Fault, McugenError, fail
 from mcugen.frontend.builder import Builder
-from mcugen.frontend.graph import ExportedGraph
+from mcugen.frontend.graph import QUANTIZE, ExportedGraph
 from mcugen.frontend.lower.bases import BasisConstant
 from mcugen.frontend.lower.functions import Function
 from mcugen.frontend.lower.packing import Packing
@@ -135,7 +135,8 @@ class Context:
     def fault(self, error: McugenError, source: Source) -> None:
         """Keep the faults of `error`, each with the place in the user's model."""
         for item in error.faults:
-            self.faults.append(replace(item, at=item.at or str(source)))
+            help = self.graph.quantize if item.help == QUANTIZE else item.help
+            self.faults.append(replace(item, at=item.at or str(source), help=help))
 
 
 def unquantized(what: str) -> McugenError:
@@ -144,6 +145,5 @@ def unquantized(what: str) -> McugenError:
         "lower",
         f"{what} is not quantized",
         want="a quantizer between every two layers",
-        help="mcugen.quant.quantize_(model, weight=..., activation=...) places them; "
-        "or call torch.ops.mcugen.quantize on the tensor",
+        help=QUANTIZE,
     )

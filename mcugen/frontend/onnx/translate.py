@@ -10,7 +10,7 @@ from mcugen.errors import Fault, McugenError, fail
 from mcugen.frontend.graph import ExportedGraph
 from mcugen.frontend.onnx import dense, elementwise, fold, layout, pools, quantizers, resize
 from mcugen.frontend.onnx.graph import MICROSOFT, STAGE, STANDARD, Known, OnnxGraph, OnnxNode
-from mcugen.frontend.onnx.qoperator import is_quantized, spelled_out
+from mcugen.frontend.onnx.qoperator import FORMS, is_quantized, spelled_out
 from mcugen.frontend.onnx.translation import Call, Handler, Translation
 from mcugen.frontend.onnx.values import Failed, Live
 
@@ -67,6 +67,12 @@ _DOMAINS = {
     STANDARD: HANDLERS,
     MICROSOFT: {name: HANDLERS[name] for name in ("QuantizeLinear", "DequantizeLinear")},
 }
+#: Every operator that is read, on real numbers and on levels.
+OPERATORS = tuple(sorted({*HANDLERS, *(op for _, op in FORMS), "QLinearConcat"}))
+QUANTIZE_STATIC = (
+    "onnxruntime.quantization.quantize_static(...), "
+    "with this operator among op_types_to_quantize and without nodes_to_exclude"
+)
 _DYNAMIC = ("DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "DynamicQuantizeMatMul")
 
 
@@ -94,6 +100,7 @@ def translate(graph: OnnxGraph) -> ExportedGraph:
         to.tensors,
         to.metas,
         to.spelled,
+        QUANTIZE_STATIC,
     )
 
 
@@ -128,7 +135,7 @@ def _handler(call: Call) -> Handler:
     if node.op in _DYNAMIC:
         raise node.wrong(
             "a model quantized dynamically has no scales of its own",
-            help="quantize it statically: onnxruntime.quantization.quantize_static",
+            help=QUANTIZE_STATIC,
         )
     near = get_close_matches(node.op, handlers, n=3)
     hint = f"close to it: {', '.join(near)}; " if near else ""
