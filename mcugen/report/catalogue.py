@@ -133,8 +133,8 @@ def _lines(names: Iterable[str]) -> list[str]:
 
 
 _PYTHON_PACKAGES = {
-    "onnx": "models in .onnx (pip install 'mcugen[onnx]')",
-    "onnxruntime": "check of .onnx (pip install onnxruntime)",
+    "onnx": "models in .onnx files (pip install 'mcugen[onnx]')",
+    "onnxruntime": "check of .onnx files (pip install 'mcugen[onnxruntime]')",
     "torch": "train, check (pip install 'mcugen[train]' -c constraints.txt)",
     "pillow": "cifar10 (pip install 'mcugen[train]')",
     "scikit-learn": "digits (pip install 'mcugen[train]')",

@@ -33,7 +33,7 @@ def load_onnxruntime() -> ModuleType:
         raise fail(
             STAGE,
             "ONNX Runtime is not installed, and the comparison with it needs it",
-            help="pip install onnxruntime",
+            help="pip install 'mcugen[onnxruntime]'",
         ) from error
     return onnxruntime
 
