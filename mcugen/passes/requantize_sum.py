@@ -33,10 +33,12 @@ _TRIES = 24
 
 @dataclass(frozen=True)
 class _Sum:
-    """A sum of rescaled operands, and what turns it into levels."""
+    """A sum or difference of rescaled operands, and what turns it into levels."""
 
     x: ops.Rescale
     y: ops.Rescale
+    sign: int
+    """Of `y`."""
     node: Node
     result: Node
 
@@ -63,9 +65,10 @@ def _match(program: Program, node: Node) -> _Sum | None:
     total = makers.get(node.op.x) if isinstance(node.op, ops.Rescale) else None
     if total is None or not isinstance(total.op, ops.Add):
         return None
-    plain = ops.Add(total.op.x, total.op.y)
+    sign = total.op.y_factor
+    plain = ops.Add(total.op.x, total.op.y, y_factor=sign)
     parts = [makers.get(ref) for ref in (total.op.x, total.op.y)]
-    if total.op != plain or len(program.users()[total.result.name]) > 1:
+    if abs(sign) != 1 or total.op != plain or len(program.users()[total.result.name]) > 1:
         return None
     x, y = (part.op if part else None for part in parts)
     if not isinstance(x, ops.Rescale) or not isinstance(y, ops.Rescale):
@@ -73,7 +76,7 @@ def _match(program: Program, node: Node) -> _Sum | None:
     scalar = all(_is_scalar(op, program.env) for op in (x, y, node.op))
     elements = [program.env.type(op.x).integer for op in (x, y)]
     few = elements[0].levels * elements[1].levels <= _MOST_PAIRS
-    return _Sum(x, y, total, node) if scalar and few else None
+    return _Sum(x, y, sign, total, node) if scalar and few else None
 
 
 def _is_scalar(op: Op, env: Env) -> bool:
@@ -88,16 +91,17 @@ def _search(found: _Sum, env: Env) -> _Found | None:
     final = found.result.op
     pairs = [_levels(env.type(op.x).integer) for op in (found.x, found.y)]
     x, y = (grid.ravel() for grid in np.meshgrid(*pairs, indexing="ij"))
-    levels = final.apply(found.x.apply(x, env) + found.y.apply(y, env), env)
+    levels = final.apply(found.x.apply(x, env) + found.sign * found.y.apply(y, env), env)
     order = np.argsort(levels, kind="stable")
     x, y, levels = x[order], y[order], levels[order]
     slopes = _slope(found.x, env), _slope(found.y, env)
-    for factors in _factors(slopes):
+    for one, other in _factors(slopes):
+        factors = one, found.sign * other
         acc = factors[0] * x + factors[1] * y
         steps = _steps(acc, levels, (final.lo, final.hi))
         if steps is None:
             continue
-        slope = max(slopes) * _slope(final, env) / max(factors)
+        slope = max(slopes) * _slope(final, env) / max(one, other)
         chosen = affine(steps, np.array([slope]))
         if chosen.proven.all():
             return _Found(factors, chosen)
