@@ -235,7 +235,7 @@ def ran(report: "RunReport") -> RenderableType:
 
 
 def trained(result: "TrainResult") -> str:
-    steps = "".join(f"; {name} {percent(reached)}" for name, reached in result.steps)
+    steps = "".join(f"; {step.name} {percent(step.accuracy)}" for step in result.steps)
     return (
         f"{result.path}: {percent(result.accuracy)} on {result.samples:,} test samples, "
         f"{result.summary}{steps} ({result.seconds:.0f} s)"

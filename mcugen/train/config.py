@@ -28,6 +28,14 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
+class Step:
+    """Accuracy on the test samples on the way."""
+
+    name: str
+    accuracy: float
+
+
+@dataclass(frozen=True)
 class TrainResult:
     """What a run reached: accuracy in 0 … 1 on the test samples, and what is worth a line."""
 
@@ -37,7 +45,7 @@ class TrainResult:
     seconds: float
     loss: float  # mean of the last epoch
     summary: str  # e.g. "input u8; bits of weights/activations: conv1 8/8, others 4/4"
-    steps: tuple[tuple[str, float], ...] = ()  # accuracies on the way, where a method has steps
+    steps: tuple[Step, ...] = ()  # where a method has some
 
 
 def leads() -> bool:

@@ -27,7 +27,7 @@ from mcugen.quant import (
 )
 from mcugen.quant.adaquant import Layer, layers
 from mcugen.train import session, zoo
-from mcugen.train.config import TrainConfig, TrainResult
+from mcugen.train.config import Step, TrainConfig, TrainResult
 
 EPOCHS = 18
 LEARNING_RATE = 8e-3
@@ -86,19 +86,19 @@ def train(config: TrainConfig, options: Options) -> TrainResult:
         session.start_from_(model, options.start)
     samples = run.train_samples.x[:CALIBRATION_SAMPLES]
     fold_batch_norm_(model, samples[:2])
-    steps = [("float", run.accuracy(model))]
+    steps = [Step("float", run.accuracy(model))]
     original = copy.deepcopy(model)
     quantize_(model, overrides=grids)
     calibrate(model, torch.split(samples, CALIBRATION_BATCH))
-    steps.append(("min/max", run.accuracy(model)))
+    steps.append(Step("min/max", run.accuracy(model)))
     names = list(grids)
     adaquant_(model, original, samples, skip=(names[0], names[-1]))
-    steps.append(("AdaQuant", run.accuracy(model)))
+    steps.append(Step("AdaQuant", run.accuracy(model)))
     if not options.post_training:
         loss = _stages(run, model, options)
-        steps.append(("stages", run.accuracy(model)))
+        steps.append(Step("stages", run.accuracy(model)))
     run.export(model)
-    result = run.result(steps[-1][1], loss, describe(options))
+    result = run.result(steps[-1].accuracy, loss, describe(options))
     return dataclasses.replace(result, steps=tuple(steps))
 
 

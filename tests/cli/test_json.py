@@ -21,7 +21,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "json.md"
 OPEN = {"found", "layer_cycles"}
 
 COMMANDS: dict[str, tuple[object, ...]] = {
-    "train": ("uniform", "--model=mlp", "--data=digits", "--epochs=1", "--limit=64", "-o", "m.pt2"),
+    "train": ("nlevel", "--model=mlp", "--data=digits", "--epochs=1", "--limit=64", "-o", "m.pt2"),
     "generate": (MODEL, "-o", "generated", "--board", BOARD),
     "inspect": (MODEL,),
     "inspect --kernels": (MODEL, "--kernels", "cortex-m3"),

@@ -162,8 +162,8 @@ def test_a_stage_changes_no_other_integers(tmp_path, monkeypatch, mode):
 def test_every_level_is_that_of_the_integer_program(tmp_path, pair):
     options = nlevel.Options(activation_levels=pair[0], weight_levels=pair[1])
     result = nlevel.train(config(tmp_path), options)
-    assert [name for name, _ in result.steps] == ["float", "min/max", "AdaQuant", "stages"]
-    assert result.accuracy > result.steps[0][1] - 0.05
+    assert [step.name for step in result.steps] == ["float", "min/max", "AdaQuant", "stages"]
+    assert result.accuracy > result.steps[0].accuracy - 0.05
     report = pipeline.check(pipeline.load(result.path), data.load("digits", "test"), layers=True)
     assert report.mismatched_elements["interpreter_c"] == 0
     assert report.agreement["reference_c"] == 1.0
