@@ -246,6 +246,7 @@ def _common_scale(ctx: Context, x: Real, y: Real) -> tuple[tuple[int, int], floa
         element = ctx.builder.types[part.ref].integer
         zero = part.meaning.zero
         reach += abs(scale) * max(abs(element.lo - zero), abs(element.hi - zero))
+    reach = reach or abs(scales[0]) + abs(scales[1])  # both are 0 everywhere
     unit = reach / 2**29
     factors = round(scales[0] / unit), round(scales[1] / unit)
     return (factors[0], factors[1]), unit
