@@ -173,3 +173,20 @@ def depthwise_layer(seed: int) -> Program:
         around = (rows // 2, rows - rows // 2, columns // 2, columns - columns // 2)
         op = replace(op, stride=(1, 1), padding=around)
     return replace(b.done(w.epilogue(b, b.op(op))), name=f"depthwise{seed}")
+
+
+def winograd_layer(seed: int) -> Program:
+    """A 3x3 convolution without stride onto 8 bits, as Winograd's algorithm takes it."""
+    w = _Writer(seed)
+    shape = (1, w.between(1, 9), w.between(1, 11), int(w.rng.choice([4, 8, 12, 16, 20, 32, 64])))
+    b = Builder(TensorType(shape, w.input()))
+    weights = w.weights(b, (int(w.rng.choice([4, 8, 12])), 3, 3, shape[-1]))
+    padding = [w.between(0, 2) for _ in range(4)]
+    # What does not fit is padded until it does.
+    for axis, least in ((0, 4), (1, 6)):
+        padding[2 * axis] += max(0, least - shape[1 + axis] - sum(padding[2 * axis :][:2]))
+    zero = w.zero(b.program(b.x).env.type(b.x).integer)
+    acc = b.op(ops.Conv2d(b.x, weights, padding=tuple(padding), x_zero=zero))
+    target = (INT8, UINT8)[w.between(0, 1)]
+    make = (requantized, rescaled)[w.between(0, 1)]
+    return replace(b.done(make(b, acc, target, w.rng)), name=f"winograd{seed}")
