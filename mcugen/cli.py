@@ -150,9 +150,7 @@ def generate(  # noqa: PLR0913 - one parameter per flag
         bool, typer.Option("--split-data", help="Constants in model_data.c.")
     ] = False,
     optimize: flags.OptimizeFor = "speed",
-    flash_limit: Annotated[
-        int | None, typer.Option("--flash-limit", help="Bytes of code and constants to keep to.")
-    ] = None,
+    flash_limit: flags.FlashLimit = None,
     ram_limit: flags.RamLimit = None,
     tune: Annotated[
         bool, typer.Option("--tune", help="Measure kernels on the cycle model; do not predict.")

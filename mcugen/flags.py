@@ -1,9 +1,11 @@
 """Arguments and options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
+
+from mcugen.plan.choice import FLASH_SPARE
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A .pt2, .onnx or .tflite file.")]
@@ -33,6 +35,26 @@ Name = Annotated[
     str | None, typer.Option("--name", help="Prefix of every C symbol; default: the file's name.")
 ]
 OptimizeFor = Annotated[str, typer.Option("--optimize", help="speed, size (flash), or ram.")]
+
+
+def _flash_limit(text: str) -> int | Literal["none"]:
+    if text == "none":
+        return "none"
+    if not text.isdecimal() or not text.isascii():
+        raise typer.BadParameter("a number of bytes, or none")
+    return int(text)
+
+
+#: int, "none" or None; typer knows no unions.
+FlashLimit = Annotated[
+    Any,
+    typer.Option(
+        "--flash-limit",
+        metavar="BYTES",
+        parser=_flash_limit,
+        help=f"Bytes of code and constants to keep to, or none; default: {FLASH_SPARE} spare.",
+    ),
+]
 RamLimit = Annotated[
     int | None, typer.Option("--ram-limit", help="Bytes of RAM to keep to: the fastest that fits.")
 ]

@@ -6,7 +6,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from mcugen.errors import fail
 from mcugen.formats import format_of
 from mcugen.interrupts import scratch_folder
 from mcugen.ir.program import Meaning, Program
-from mcugen.plan.choice import DEFAULT, Optimize, Wishes
+from mcugen.plan.choice import DEFAULT, FLASH_SPARE, Optimize, Wishes
 from mcugen.plan.names import model_name
 from mcugen.target.boards import Board
 from mcugen.target.cores import Core
@@ -62,17 +62,22 @@ def load(path: Path) -> Model:
 
 def wishes(
     optimize: str,
-    flash_limit: int | None = None,
+    flash_limit: int | Literal["none"] | None = None,
     ram_limit: int | None = None,
     board: Board | None = None,
 ) -> Wishes:
     """How kernels are chosen; limits that are not given are the board's.
+
+    Where no limit on flash is given, speed may take `FLASH_SPARE` bytes beyond the smallest
+    kernels; with "none", or a limit, all that there is.
 
     Raises:
         McugenError: `optimize` is no aim, or a limit is below one.
     """
     if optimize not in set(Optimize):
         raise fail("plan", f"--optimize {optimize}", want=" or ".join(Optimize))
+    spare = FLASH_SPARE if flash_limit is None else None
+    flash_limit = None if flash_limit == "none" else flash_limit
     for name, limit in (("flash", flash_limit), ("ram", ram_limit)):
         if limit is not None and limit < 1:
             raise fail("plan", f"--{name}-limit {limit}", want="at least 1 byte")
@@ -80,7 +85,7 @@ def wishes(
         flash_limit = board.memory.flash.size - _FIRMWARE_BYTES
     if board is not None and ram_limit is None:
         ram_limit = board.ram_available
-    return Wishes(Optimize(optimize), flash_limit, ram_limit)
+    return Wishes(Optimize(optimize), flash_limit, spare, ram_limit)
 
 
 def tuned(model: Model, core: Core, wishes: Wishes) -> Wishes:

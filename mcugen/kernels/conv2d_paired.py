@@ -91,7 +91,8 @@ def build(step: Step, core: Core) -> Recipe:
         constants=(made.weights,),
         overlaps=(grouped_overlap(step, _window(step), shape.together),),
         epilogue=made.epilogue,
-        code_bytes=1600,
+        # The loops are shared by all layers.
+        code_bytes=600,
         scratch_bytes=4 * (made.scratch_words + (shape.words if channels % 4 else 0)),
         helpers=made.helpers | frozenset({"taps"} if window.clipped else ()),
     )

@@ -23,6 +23,7 @@ from mcugen.kernels.constants import Constant, bit_words
 from mcugen.kernels.finish import Finish, finish, saturates
 from mcugen.kernels.step import Step
 from mcugen.kernels.storage import INT8
+from mcugen.kernels.upper import most
 from mcugen.target.cores import Core
 
 #: Outputs are 2^BITS times too large.
@@ -91,11 +92,7 @@ def _finish(step: Step) -> Finish | None:
     op = step.op
     assert isinstance(op, ops.Conv2d)
     low, high = op.products(step.env).bounds
-    start = _start(step)
-    # What `upper` may add has room too.
-    if max(np.abs(end + more).max() for end in (low, high) for more in (0, start)) > 2**28:
-        return None
-    return finish(step, (low, high), BITS)
+    return None if max(-low.min(), high.max()) > most(BITS) else finish(step, (low, high), BITS)
 
 
 def _start(step: Step) -> np.ndarray:
@@ -174,7 +171,8 @@ def build(step: Step, core: Core) -> Recipe:
         constants=(_weights(step), _numbers(step, form)),
         overlaps=(_overlap(step),),
         epilogue=None,
-        code_bytes=3200,
+        # Layers of as many channels share most of it.
+        code_bytes=2000,
         scratch_bytes=4 * 16 * apart + READ_ROWS * READ_COLUMNS * channels,
         helpers=frozenset(helpers),
     )

@@ -45,7 +45,7 @@ def build(step: Step, core: Core) -> Recipe:
         # All of the input is expanded before anything is written.
         overlaps=(0,),
         epilogue=made.epilogue,
-        code_bytes=900,
+        code_bytes=600,
         scratch_bytes=4 * made.scratch_words,
         helpers=made.helpers,
     )

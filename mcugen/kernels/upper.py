@@ -19,8 +19,9 @@ from mcugen.ir import ops
 from mcugen.kernels.step import Step
 from mcugen.kernels.storage import INT32
 
-#: Numbers `a` that are tried for a channel, and how many of the nearest are checked.
-_TRIED = 2**14
+#: Numbers `a` that are tried for a channel, more where fewer do not do, and how many of those that
+#: come nearest are checked.
+_TRIED = (2**14, 2**18)
 _CHECKED = 8
 
 
@@ -36,15 +37,15 @@ class Upper:
 
 
 def most(bits: int) -> int:
-    """The largest sums that leave room for numbers `a`, formed 2^`bits` times too large."""
-    return 2 ** (31 - bits) - _TRIED - 1
+    """The largest sums that fit 32 bits where they are formed 2^`bits` times too large."""
+    return 2 ** (31 - bits) - 1
 
 
 def upper(step: Step, bounds: tuple[np.ndarray, np.ndarray], bits: int) -> Upper | None:
     """The form of a step's requantization onto 8 bits, None where none was found.
 
-    `bounds`: the least and the greatest accumulator of each channel, in whose 2^`bits`-fold 32 bits
-    have room for `_TRIED` more; the sums are formed that many times too large.
+    `bounds`: the least and the greatest accumulator of each channel; sums are formed 2^`bits` times
+    too large.
     """
     assert step.epilogue is not None
     op = step.epilogue.op
@@ -97,15 +98,16 @@ class _Search:
         low, high = (int(ends[channel]) for ends in self.bounds)
         points = self._points(multiplier, bias, low, high)
         wanted = self._results(points, multiplier, bias)
-        starts = np.arange(-_TRIED // 2, _TRIED // 2)
-        left = bias - multiplier * starts
-        missing = left & ((1 << self.unit) - 1)
-        nearest = np.argpartition(missing, _CHECKED)[:_CHECKED]
-        for index in nearest[np.argsort(missing[nearest])]:
-            start, addend = int(starts[index]), int(left[index]) >> self.unit
-            got = self._results(points, multiplier, multiplier * start + (addend << self.unit))
-            if self._fits(multiplier, addend, low + start, high + start) and got == wanted:
-                return start, addend
+        for tried in _TRIED:
+            starts = np.arange(-tried // 2, tried // 2)
+            left = bias - multiplier * starts
+            missing = left & ((1 << self.unit) - 1)
+            nearest = np.argpartition(missing, _CHECKED)[:_CHECKED]
+            for index in nearest[np.argsort(missing[nearest])]:
+                start, addend = int(starts[index]), int(left[index]) >> self.unit
+                got = self._results(points, multiplier, multiplier * start + (addend << self.unit))
+                if self._fits(multiplier, addend, low + start, high + start) and got == wanted:
+                    return start, addend
         return None
 
     def _points(self, multiplier: int, bias: int, low: int, high: int) -> list[int]:
@@ -124,6 +126,7 @@ class _Search:
     def _fits(self, multiplier: int, addend: int, low: int, high: int) -> bool:
         """Nothing on the way leaves 32 bits."""
         multiplier <<= self.power
-        upper = [((end << self.bits) * multiplier) >> 32 for end in (low, high)]
-        values = (*upper, addend, *(part + addend for part in upper))
+        sums = [end << self.bits for end in (low, high)]
+        upper = [(end * multiplier) >> 32 for end in sums]
+        values = (*sums, *upper, addend, *(part + addend for part in upper))
         return INT32.lo <= min(values) and max(values) <= INT32.hi

@@ -27,6 +27,10 @@ class Optimize(StrEnum):
     """RAM: input, output, everything between, and the kernels' own memory."""
 
 
+#: Bytes of flash that speed may take, all layers together, beyond their smallest kernels.
+FLASH_SPARE = 32_768
+
+
 @dataclass(frozen=True)
 class Wishes:
     """How kernels are chosen."""
@@ -34,6 +38,8 @@ class Wishes:
     optimize: Optimize = Optimize.SPEED
     flash_limit: int | None = None
     """Bytes of constants and code (estimated) that kernels keep to where they can."""
+    flash_spare: int | None = FLASH_SPARE
+    """Bytes that they may take beyond the smallest kernels; None: all that the limit leaves."""
     ram_limit: int | None = None
     """Bytes of RAM that the arena keeps to where it can (see `mcugen.plan.arrange`)."""
     kernels: Mapping[str, str] = field(default_factory=dict)
@@ -106,11 +112,11 @@ def options(steps: tuple[Step, ...], core: Core, wishes: Wishes) -> list[tuple[C
 def taken(options: Sequence[Sequence[Candidate]], wishes: Wishes) -> list[Candidate]:
     """The kernel of every step: the first of its options, or smaller ones where flash is limited.
 
-    Smaller ones until all keep to the limit, or none is smaller: each time the one that costs
+    Smaller ones until all keep to the limits, or none is smaller: each time the one that costs
     the fewest cycles per byte it saves.
     """
     chosen = [found[0] for found in options]
-    limit = wishes.flash_limit
+    limit = _flash_limit(options, wishes)
     while limit is not None and sum(item.flash_bytes for item in chosen) > limit:
         smaller = [
             ((item.cycles - now.cycles) / (now.flash_bytes - item.flash_bytes), index, rank, item)
@@ -123,6 +129,15 @@ def taken(options: Sequence[Sequence[Candidate]], wishes: Wishes) -> list[Candid
         _, index, _, best = min(smaller, key=lambda entry: entry[:3])
         chosen[index] = best
     return chosen
+
+
+def _flash_limit(options: Sequence[Sequence[Candidate]], wishes: Wishes) -> int | None:
+    if wishes.flash_spare is None:
+        return wishes.flash_limit
+    least = sum(min(item.flash_bytes for item in found) for found in options)
+    limits = [least + wishes.flash_spare]
+    limits += [wishes.flash_limit] if wishes.flash_limit is not None else []
+    return min(limits)
 
 
 def rounds(steps: tuple[Step, ...], core: Core, wishes: Wishes = DEFAULT) -> tuple[Wishes, ...]:

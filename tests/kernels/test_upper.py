@@ -56,7 +56,7 @@ def test_every_result_is_the_same(case: Case) -> None:
         exact = (acc * case.multiplier + case.bias) >> case.shift
         product = ((acc + int(found.start[0])) << 8) * int(found.multiplier[0])
         value = (product >> 32) + int(found.addend[0])
-        assert abs((acc + int(found.start[0])) << 8) <= 2**31
+        assert INT32_MIN <= (acc + int(found.start[0])) << 8 <= INT32_MAX
         assert INT32_MIN <= value <= INT32_MAX
         assert min(max(exact, lo), hi) == min(max(value >> found.shift, lo), hi)
 

@@ -5,9 +5,19 @@ import pytest
 
 from mcugen.errors import McugenError
 from mcugen.ir import Int, TensorType, ops
-from mcugen.plan.choice import Candidate, Optimize, Wishes, candidates, options, rounds, taken
+from mcugen.plan.choice import (
+    FLASH_SPARE,
+    Candidate,
+    Optimize,
+    Wishes,
+    candidates,
+    options,
+    rounds,
+    taken,
+)
 from mcugen.plan.steps import fuse
 from mcugen.target.cores import Core, core_named
+from scripts import bench_bytes
 from tests.builder import Builder
 from tests.programs import random_program
 
@@ -44,6 +54,18 @@ def test_measured_cycles_take_the_place_of_predicted_ones() -> None:
     slowest = fast[-1].kernel.name
     measured = {(conv.output.name, slowest): 1}
     assert candidates(conv, M4, Wishes(cycles=measured))[0].kernel.name == slowest
+
+
+def test_speed_takes_little_flash_unless_all_of_it_may_go() -> None:
+    """Winograd's weights for 64 channels take 95 KB more than weights as they are."""
+    steps = fuse(bench_bytes.LAYERS["int8 3x3 64 to 64, 8x8"]()).steps
+    (thrifty,) = choose(steps, M4, Wishes())
+    (lavish,) = choose(steps, M4, Wishes(flash_spare=None))
+    (limited,) = choose(steps, M4, Wishes(flash_limit=100_000, flash_spare=None))
+    least = min(item.flash_bytes for item in candidates(steps[0], M4, Wishes()))
+    assert lavish.cycles < thrifty.cycles
+    assert thrifty.flash_bytes <= least + FLASH_SPARE < lavish.flash_bytes
+    assert limited.kernel is thrifty.kernel
 
 
 def test_rounds_take_every_candidate_of_every_step() -> None:
