@@ -22,7 +22,8 @@ class Recipe:
 
     `overlaps` says, per input, how far above the output's first byte that input must begin for the
     kernel to overwrite it while reading (every byte is then read before it is written); None where
-    the two must not overlap.
+    the two must not overlap. `in_place`: the only input may begin where the output does, though it
+    must not overlap it in another way.
     """
 
     context: object
@@ -31,6 +32,7 @@ class Recipe:
     overlaps: tuple[int | None, ...]
     epilogue: Epilogue | None
     """The function that turns an accumulator into an output element, where the kernel uses one."""
+    in_place: bool = False
     scratch_bytes: int = 0
     code_bytes: int = 400
     """Rough, for ranking by size; what the linker makes of it is in `mcugen build`."""

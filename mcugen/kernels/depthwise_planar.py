@@ -72,7 +72,6 @@ class Context:
     """The byte of a plane where the image begins."""
     plane_bytes: int
     scratch_words: int
-    input_bytes: int
     outside: str
     """A word of padding as C."""
     channels: int
@@ -210,7 +209,6 @@ def build(step: Step, core: Core) -> Recipe:
     lines = windows.across.span(windows.across.outputs)
     plane_bytes = lines * windows.line + 4
     channels = step.inputs[0].type.channels
-    in_place = step.output.type.shape == step.inputs[0].type.shape
     context = Context(
         plane=plane,
         assembly=tuple(plane.lines),
@@ -223,7 +221,6 @@ def build(step: Step, core: Core) -> Recipe:
         first=across.span.before * windows.line + along.span.before,
         plane_bytes=plane_bytes,
         scratch_words=TOGETHER * plane_bytes // 4,
-        input_bytes=step.inputs[0].storage.bytes,
         outside=f"0x{(op.x_zero & 0xFF) * 0x01010101:08X}u",
         channels=channels,
         together=channels - channels % TOGETHER,
@@ -231,15 +228,15 @@ def build(step: Step, core: Core) -> Recipe:
         words=windows.words,
         twice=_twice(step),
     )
-    called = {"planes": context.together, "lower": in_place}
     return Recipe(
         context=context,
         constants=(_parameters(step, windows, form, turned),),
-        overlaps=(0 if in_place else None,),
+        overlaps=(None,),
+        in_place=context.copies == 1,  # four channels leave the image before their outputs enter it
         epilogue=None,
         scratch_bytes=TOGETHER * plane_bytes,
         code_bytes=300 + 4 * len(plane.lines),
-        helpers=frozenset({"dsp", "product"}.union(name for name, used in called.items() if used)),
+        helpers=frozenset({"dsp", "product", *(["planes"] if context.together else [])}),
     )
 
 

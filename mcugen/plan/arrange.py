@@ -167,8 +167,8 @@ class Arranger:
         for operand, asked in zip(item.step.inputs, item.recipe.overlaps, strict=True):
             root = self._fused.roots[operand.name]
             if root not in self._fused.states:
-                known = found.get(root, 0)
-                found[root] = None if asked is None or known is None else max(asked, known)
+                distance, known = 0 if item.recipe.in_place else asked, found.get(root, 0)
+                found[root] = None if distance is None or known is None else max(distance, known)
         return found
 
     def _placed(
@@ -200,7 +200,7 @@ class Arranger:
             if item.recipe.scratch_bytes
         ]
         overlaps = [
-            Overlap(item.step.output.name, root, distance)
+            Overlap(item.step.output.name, root, distance, item.recipe.in_place)
             for index, item in enumerate(chosen)
             for root, distance in self._distances(item).items()
             if distance is not None and dies[root] == index and item.step.output.name in born

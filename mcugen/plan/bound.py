@@ -9,10 +9,10 @@ scheduling.) So chains of layers that work in place are bounded by the sum of th
 
 from collections.abc import Sequence
 
-from mcugen.plan.buffers import ALIGNMENT, Buffer, Disjoint
+from mcugen.plan.buffers import ALIGNMENT, Buffer, Rules
 
 
-def raised_bound(buffers: Sequence[Buffer], pairs: Disjoint, bound: int, reached: int) -> int:
+def raised_bound(buffers: Sequence[Buffer], pairs: Rules, bound: int, reached: int) -> int:
     """The least size from `bound` to `reached` that is not refuted; all below are."""
     low, high = bound // ALIGNMENT, reached // ALIGNMENT
     while low < high:
@@ -24,14 +24,16 @@ def raised_bound(buffers: Sequence[Buffer], pairs: Disjoint, bound: int, reached
     return low * ALIGNMENT
 
 
-def _refuted(buffers: Sequence[Buffer], pairs: Disjoint, size: int) -> bool:
+def _refuted(buffers: Sequence[Buffer], pairs: Rules, size: int) -> bool:
     first = {item.name: 0 for item in buffers}
     last = {item.name: size - item.room for item in buffers}
     moved = True
     while moved:
         moved = False
-        for (one, other), above in pairs.items():
-            below = pairs[other, one]
+        for (one, other), above in pairs.above.items():
+            if (one, other) in pairs.same:
+                continue  # three ways: too many to force one
+            below = pairs.above[other, one]
             if first[one] + above <= last[other]:
                 continue  # `one` may begin below `other`
             if first[other] + below > last[one]:

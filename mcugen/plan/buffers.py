@@ -6,10 +6,6 @@ from dataclasses import dataclass
 
 ALIGNMENT = 4
 
-#: For every pair of buffers that live together, both ways: if the first begins below the second,
-#: the second begins at least that many bytes above it.
-Disjoint = Mapping[tuple[str, str], int]
-
 
 @dataclass(frozen=True)
 class Buffer:
@@ -27,26 +23,45 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Overlap:
-    """`output` may lie on `input` if `input` begins at least `distance` bytes above it."""
+    """`output` may lie on `input` if `input` begins at least `distance` bytes above it.
+
+    `exact`: only if both begin at the same byte; `distance` is 0 then.
+    """
 
     output: str
     input: str
     distance: int
+    exact: bool = False
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How buffers that live together may lie to each other.
+
+    `above`: for each pair, both ways: if the first begins below the second, the second begins at
+    least that many bytes above it. `same`: pairs, both ways, that may begin at the same byte too.
+    """
+
+    above: Mapping[tuple[str, str], int]
+    same: frozenset[tuple[str, str]]
 
 
 def aligned(count: int) -> int:
     return -(-count // ALIGNMENT) * ALIGNMENT
 
 
-def disjoint(buffers: Sequence[Buffer], allowed: Mapping[tuple[str, str], int]) -> Disjoint:
-    """The distances of all pairs; `allowed` are overlaps: by output and input, aligned."""
-    pairs: dict[tuple[str, str], int] = {}
+def rules(buffers: Sequence[Buffer], overlaps: Iterable[Overlap]) -> Rules:
+    """The rules of all pairs that live together."""
+    allowed = {(item.output, item.input): item for item in overlaps}
+    above: dict[tuple[str, str], int] = {}
     for one, other in itertools.combinations(buffers, 2):
         if one.first <= other.last and other.first <= one.last:
             for low, high in ((one, other), (other, one)):
-                distance = allowed.get((low.name, high.name), low.room)
-                pairs[low.name, high.name] = min(distance, low.room)
-    return pairs
+                overlap = allowed.get((low.name, high.name))
+                distance = low.room if overlap is None or overlap.exact else overlap.distance
+                above[low.name, high.name] = min(aligned(distance), low.room)
+    exact = {names for names, overlap in allowed.items() if overlap.exact}
+    return Rules(above, frozenset(exact | {(source, output) for output, source in exact}))
 
 
 def saved(room: int, victims: Iterable[tuple[int, int]]) -> int:

@@ -109,12 +109,6 @@ class Layer:
         return self.inputs[0]
 
     @property
-    def runs_ahead(self) -> bool:
-        """The output runs over the input, and begins below it."""
-        one, other = self.input.location, self.out.location
-        return _overlap(one, other) and one.offset != other.offset
-
-    @property
     def weight_bytes(self) -> int:
         return self._bytes("weights")
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mcugen.plan.bound import raised_bound
-from mcugen.plan.buffers import Buffer, Disjoint, Overlap, aligned, disjoint, saved
+from mcugen.plan.buffers import Buffer, Overlap, Rules, aligned, rules, saved
 from mcugen.plan.solver import solved
 
 #: Changes to the best of the usual orders that are tried where it misses the lower bound; fewer
@@ -46,9 +46,9 @@ def plan_arena(
     Raises:
         McugenError: the solver is needed and not installed.
     """
-    allowed = {(item.output, item.input): aligned(item.distance) for item in overlaps}
-    peak, peak_step = _peak(buffers, allowed)
-    pairs = disjoint(buffers, allowed)
+    overlaps = tuple(overlaps)
+    peak, peak_step = _peak(buffers, overlaps)
+    pairs = rules(buffers, overlaps)
     order = _usual(buffers, pairs)
     bound = raised_bound(buffers, pairs, peak, _total(buffers, _place(order, pairs)))
     best = _place(_improved(order, pairs, bound), pairs)
@@ -61,13 +61,13 @@ def _total(buffers: Sequence[Buffer], offsets: Mapping[str, int]) -> int:
     return max((offsets[item.name] + item.room for item in buffers), default=0)
 
 
-def _usual(buffers: Sequence[Buffer], pairs: Disjoint) -> list[Buffer]:
+def _usual(buffers: Sequence[Buffer], pairs: Rules) -> list[Buffer]:
     """The best of the usual orders to place buffers in."""
     orders = [sorted(buffers, key=lambda b: (*key(b), b.name)) for key in _ORDERS]
     return min(orders, key=lambda order: _total(order, _place(order, pairs)))
 
 
-def _improved(order: list[Buffer], pairs: Disjoint, enough: int) -> list[Buffer]:
+def _improved(order: list[Buffer], pairs: Rules, enough: int) -> list[Buffer]:
     """`order` with buffers moved at random, one at a time, where that costs no byte."""
     best, least, chance = order, _total(order, _place(order, pairs)), random.Random(0)
     for _ in range(min(MOVES, WORK // (len(order) or 1) ** 2)):
@@ -90,18 +90,25 @@ _ORDERS: tuple[Callable[[Buffer], tuple[int, ...]], ...] = (
 )
 
 
-def _place(order: Sequence[Buffer], pairs: Disjoint) -> dict[str, int]:
+def _place(order: Sequence[Buffer], pairs: Rules) -> dict[str, int]:
     """Offsets by best fit: the tightest gap that holds a buffer, the lowest of equals."""
     offsets: dict[str, int] = {}
     for buffer in order:
         # Open intervals of offsets that are taken by buffers already placed.
         forbidden = sorted(
-            (at - pairs[buffer.name, other], at + pairs[other, buffer.name])
+            taken
             for other, at in offsets.items()
-            if (buffer.name, other) in pairs
+            if (buffer.name, other) in pairs.above
+            for taken in _taken(buffer.name, other, at, pairs)
         )
         offsets[buffer.name] = _tightest(forbidden)
     return offsets
+
+
+def _taken(name: str, other: str, at: int, pairs: Rules) -> tuple[tuple[int, int], ...]:
+    """The open intervals in which `name` may not begin because `other` begins at `at`."""
+    low, high = at - pairs.above[name, other], at + pairs.above[other, name]
+    return ((low, at), (at, high)) if (name, other) in pairs.same else ((low, high),)
 
 
 def _tightest(forbidden: Sequence[tuple[int, int]]) -> int:
@@ -119,25 +126,24 @@ def _tightest(forbidden: Sequence[tuple[int, int]]) -> int:
     return best[1] if best is not None else free_from
 
 
-def _peak(buffers: Sequence[Buffer], allowed: Mapping[tuple[str, str], int]) -> tuple[int, int]:
+def _peak(buffers: Sequence[Buffer], overlaps: Sequence[Overlap]) -> tuple[int, int]:
     """The most bytes that live at once, and the first step at which they do."""
     by_name = {buffer.name: buffer for buffer in buffers}
     peak, peak_step = 0, 0
     for step in sorted({step for buffer in buffers for step in (buffer.first, buffer.last)}):
         live = sum(item.room for item in buffers if item.first <= step <= item.last)
-        live -= _savings(step, by_name, allowed)
+        live -= _savings(step, by_name, overlaps)
         # Before the first step nothing but the input lives: that is no step to name.
         if live > peak or (live == peak and peak_step < 0):
             peak, peak_step = live, step
     return peak, peak_step
 
 
-def _savings(
-    step: int, by_name: Mapping[str, Buffer], allowed: Mapping[tuple[str, str], int]
-) -> int:
+def _savings(step: int, by_name: Mapping[str, Buffer], overlaps: Sequence[Overlap]) -> int:
     """Bytes that overlaps may save at `step`."""
     victims: dict[str, list[tuple[int, int]]] = {}
-    for (output, source), distance in allowed.items():
-        if by_name[output].first == step:
-            victims.setdefault(output, []).append((by_name[source].room, distance))
+    for item in overlaps:
+        if by_name[item.output].first == step:
+            victim = by_name[item.input].room, aligned(item.distance)
+            victims.setdefault(item.output, []).append(victim)
     return sum(saved(by_name[output].room, inputs) for output, inputs in victims.items())

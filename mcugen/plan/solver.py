@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 
 from mcugen.errors import fail
-from mcugen.plan.buffers import ALIGNMENT, Buffer, Disjoint
+from mcugen.plan.buffers import ALIGNMENT, Buffer, Rules
 
 #: Of the solver's deterministic time: units of about a second of one processor.
 LIMIT = 30.0
 
 
 def solved(
-    buffers: Sequence[Buffer], pairs: Disjoint, offsets: Mapping[str, int], bound: int
+    buffers: Sequence[Buffer], pairs: Rules, offsets: Mapping[str, int], bound: int
 ) -> tuple[dict[str, int], int]:
     """Offsets at least as good as `offsets`, and a bound at least as high as `bound`.
 
@@ -42,12 +42,14 @@ def solved(
         place = places[item.name] = model.new_int_var(0, most - room, item.name)
         model.add(place + room <= size)
         model.add_hint(place, offsets[item.name] // ALIGNMENT)
-    for (one, other), above in pairs.items():
+    for (one, other), above in pairs.above.items():
         if one < other:
-            below = model.new_bool_var("")
+            below, over, same = (model.new_bool_var("") for _ in range(3))
             model.add(places[other] >= places[one] + above // ALIGNMENT).only_enforce_if(below)
-            distance = pairs[other, one] // ALIGNMENT
-            model.add(places[one] >= places[other] + distance).only_enforce_if(~below)
+            distance = pairs.above[other, one] // ALIGNMENT
+            model.add(places[one] >= places[other] + distance).only_enforce_if(over)
+            model.add(places[one] == places[other]).only_enforce_if(same)
+            model.add_exactly_one([below, over] + [same] * ((one, other) in pairs.same))
     model.minimize(size)
     solver = cp.CpSolver()
     solver.parameters.num_workers = 1

@@ -35,10 +35,6 @@ BYTES = (conv2d_layer, depthwise_layer, linear_layer)
 
 unicorn = pytest.importorskip("unicorn")
 
-#: They write each channel in its place, and move an input that begins above the output there
-#: first: their loads and stores are in order only for the place at hand.
-IN_PLACE = {"depthwise_planar"}
-
 
 @dataclass(frozen=True)
 class Layer:
@@ -47,6 +43,8 @@ class Layer:
     program: Program
     kernel: str
     distance: int
+    in_place: bool
+    """It may begin there and nowhere else over the output."""
 
 
 def _alone(step: Step, program: Program) -> Program:
@@ -71,6 +69,7 @@ def _steps() -> list[Program]:
     programs = [make(seed) for make in BYTES for seed in range(40)]
     programs += [random_program(seed) for seed in range(160)]
     programs += [make(seed) for make in MAKERS for seed in range(8)]
+    programs += [make(seed) for make in BYTES for seed in range(30)]
     return [
         _alone(step, program)
         for program in programs
@@ -85,24 +84,24 @@ def _layers(core: str, most: int) -> list[Layer]:
     for program in _steps():
         (step,) = fuse(program).steps
         for kernel in able(step, core_named(core)):
-            overlaps = kernel.build(step, core_named(core)).overlaps
-            if len(found[kernel.name]) < most and None not in overlaps:
+            recipe = kernel.build(step, core_named(core))
+            distances = [0] if recipe.in_place else recipe.overlaps
+            if len(found[kernel.name]) < most and None not in distances:
                 named = replace(program, name=f"{kernel.name}_{len(found[kernel.name])}")
-                distance = max(item for item in overlaps if item is not None)
-                found[kernel.name].append(Layer(named, kernel.name, distance))
+                distance = max(item for item in distances if item is not None)
+                layer = Layer(named, kernel.name, distance, recipe.in_place)
+                found[kernel.name].append(layer)
     return [layer for layers in found.values() for layer in layers]
 
 
-def _written(
-    layer: Layer, core: str, folder: Path, monkeypatch: pytest.MonkeyPatch, above: int = 0
-) -> Path:
-    """The layer's C with its input as far above its output as it may be, and `above` more."""
+def _written(layer: Layer, core: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The layer's C with its input just as far above its output as it may be."""
 
     def place(buffers: Sequence[Buffer], overlaps: Sequence[Overlap], *, exact: bool) -> Arena:
         del overlaps, exact
         rooms = {item.name: item.room for item in buffers}
         source, output = layer.program.inputs[0].name, layer.program.output
-        offsets = {output: 0, source: aligned(layer.distance) + above}
+        offsets = {output: 0, source: aligned(layer.distance)}
         end = max(rooms[name] + at for name, at in offsets.items())
         for name in rooms.keys() - offsets.keys():
             offsets[name], end = end, end + rooms[name]
@@ -128,8 +127,20 @@ def _needed(log: list[tuple[bool, int, int]], source: range, output: range) -> i
     return needed
 
 
-def _run(model: ModelEmulator, memory: np.ndarray) -> tuple[np.ndarray, int]:
-    """The output's bytes, and how far the input had to begin above them."""
+def _spoiled(log: list[tuple[bool, int, int]], source: range) -> bool:
+    """A byte of `source` is loaded after something was stored there."""
+    stored: set[int] = set()
+    for stores, address, size in log:
+        touched = range(address, address + size)
+        if stores:
+            stored.update(touched)
+        elif address in source and not stored.isdisjoint(touched):
+            return True
+    return False
+
+
+def _run(model: ModelEmulator, memory: np.ndarray) -> tuple[np.ndarray, int, bool]:
+    """The output's bytes, how far the input had to begin above them, and whether it was spoiled."""
     manifest, emulator = model.manifest, model.emulator
     log: list[tuple[bool, int, int]] = []
 
@@ -145,7 +156,7 @@ def _run(model: ModelEmulator, memory: np.ndarray) -> tuple[np.ndarray, int]:
     (layer,) = manifest.layers
     places = [(layer.held[0].offset, layer.held[0].bytes), (layer.out_offset, layer.out_bytes)]
     spans = [range(model.context + at, model.context + at + size) for at, size in places]
-    return output, _needed(log, *spans)
+    return output, _needed(log, *spans), _spoiled(log, spans[0])
 
 
 @pytest.mark.parametrize(("core", "most"), [("cortex-m0plus", 2), ("cortex-m4", 4)])
@@ -158,37 +169,20 @@ def test_claims_are_what_the_access_order_asks_for(
     """
     claimed, tight = set(), set()
     for layer in _layers(core, most):
-        if layer.kernel in IN_PLACE:
-            continue
         folder = _written(layer, core, tmp_path, monkeypatch)
         manifest = read_manifest(folder)
         inputs = random_inputs(layer.program, 1, seed=5)
         model = ModelEmulator(folder, manifest, core_named(core))
         runs = [_run(model, memory) for memory in encode_input(manifest.input, inputs)]
-        got = decode_output(manifest.output, np.stack([output for output, _ in runs]))
+        got = decode_output(manifest.output, np.stack([output for output, _, _ in runs]))
         np.testing.assert_array_equal(got, interp.run(layer.program, inputs), layer.program.name)
-        needed = max(needed for _, needed in runs)
-        assert needed <= layer.distance, layer.program.name
+        assert not any(spoiled for _, _, spoiled in runs), layer.program.name
+        needed = max(needed for _, needed, _ in runs)
+        assert layer.in_place or needed <= layer.distance, layer.program.name
         (step,) = fuse(layer.program).steps
         claimed.add(layer.kernel)
-        if layer.distance <= needed + step.output.storage.pixel_bytes:
+        if layer.in_place or layer.distance <= needed + step.output.storage.pixel_bytes:
             tight.add(layer.kernel)
     assert len(claimed) >= 15
     assert core != "cortex-m4" or {"conv2d_paired", "depthwise_planar"} <= claimed
     assert claimed == tight
-
-
-@pytest.mark.parametrize("above", [0, 4, 12])
-def test_what_works_in_place_moves_its_input_there(
-    above: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    layers = [layer for layer in _layers("cortex-m4", 4) if layer.kernel in IN_PLACE]
-    assert {layer.kernel for layer in layers} == IN_PLACE
-    for layer in layers:
-        folder = _written(layer, "cortex-m4", tmp_path, monkeypatch, above)
-        manifest = read_manifest(folder)
-        inputs = random_inputs(layer.program, 3, seed=5)
-        model = ModelEmulator(folder, manifest, core_named("cortex-m4"))
-        outputs = [_run(model, memory)[0] for memory in encode_input(manifest.input, inputs)]
-        got = decode_output(manifest.output, np.stack(outputs))
-        np.testing.assert_array_equal(got, interp.run(layer.program, inputs), layer.program.name)

@@ -27,21 +27,17 @@ def _arranged(program: Program, wishes: Wishes = DEFAULT) -> Arranged:
     return arrange(program, fuse(program), M4, wishes)
 
 
-@pytest.mark.parametrize(("network", "most"), [(resnet8, 37_000), (dscnn, 10_000)])
+@pytest.mark.parametrize(
+    ("network", "most"), [(resnet8, 37_000), (dscnn, 10_000), (mobilenet, 48_384)]
+)
 @pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m4"])
 def test_known_networks_keep_to_their_goals(
     network: Callable[[], Program], most: int, core: str
 ) -> None:
-    """The fastest kernels, input and output included; a greedy planner takes 49,728 and 16,000."""
+    """The fastest kernels, input and output included: not above 0.75 of a greedy planner's."""
     plan = build_plan(network(), core_named(core), "p")
     assert plan.arena_bytes == plan.lower_bound <= most
     assert plan.exact_order
-
-
-def test_a_limit_on_a_network_of_many_layers() -> None:
-    """Three quarters of what a greedy planner takes."""
-    plan = build_plan(mobilenet(), M4, "p", Wishes(ram_limit=48_384))
-    assert plan.arena_bytes <= 48_384
 
 
 def _planes() -> Program:

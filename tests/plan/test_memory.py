@@ -18,7 +18,12 @@ def _buffers(draw: st.DrawFn) -> tuple[list[Buffer], list[Overlap]]:
         last = first + draw(st.integers(0, 4))
         buffers.append(Buffer(f"b{index}", draw(st.integers(1, 90)), first, last))
     overlaps = [
-        Overlap(output.name, source.name, draw(st.integers(0, 60)))
+        draw(
+            st.one_of(
+                st.builds(Overlap, st.just(output.name), st.just(source.name), st.integers(0, 60)),
+                st.just(Overlap(output.name, source.name, 0, exact=True)),
+            )
+        )
         for output, source in itertools.permutations(buffers, 2)
         if output.first == source.last and source.first < output.first and draw(st.booleans())
     ]
@@ -35,7 +40,7 @@ def _clash(one: Buffer, other: Buffer, offsets: Mapping[str, int]) -> bool:
 def test_invariants(case: tuple[list[Buffer], list[Overlap]]) -> None:
     buffers, overlaps = case
     arena = plan_arena(buffers, overlaps)
-    allowed = {(item.output, item.input): item.distance for item in overlaps}
+    allowed = {(item.output, item.input): item for item in overlaps}
     for one, other in itertools.combinations(buffers, 2):
         if not _clash(one, other, arena.offsets):
             continue
@@ -43,7 +48,8 @@ def test_invariants(case: tuple[list[Buffer], list[Overlap]]) -> None:
         names = (pair[0].name, pair[1].name)
         assert names in allowed
         above = arena.offsets[names[1]] - arena.offsets[names[0]]
-        assert above >= allowed[names]
+        assert above >= allowed[names].distance
+        assert above == 0 or not allowed[names].exact
     assert all(offset % 4 == 0 for offset in arena.offsets.values())
     assert arena.bytes == max(arena.offsets[b.name] + b.room for b in buffers)
     assert arena.lower_bound <= arena.bytes
@@ -81,6 +87,14 @@ def test_an_output_may_run_over_its_input() -> None:
     arena = plan_arena(buffers, [Overlap("out", "in", 12)])
     assert (arena.bytes, arena.lower_bound) == (112, 112)
     assert arena.offsets["in"] - arena.offsets["out"] == 12
+
+
+def test_an_output_may_lie_where_its_input_lies_and_nowhere_else() -> None:
+    buffers = [Buffer("in", 100, -1, 0), Buffer("out", 40, 0, 1), Buffer("kept", 8, -1, 1)]
+    for exact in (False, True):
+        arena = plan_arena(buffers, [Overlap("out", "in", 0, exact=True)], exact=exact)
+        assert (arena.bytes, arena.lower_bound) == (108, 108)
+        assert arena.offsets["in"] == arena.offsets["out"]
 
 
 def test_nothing_to_place() -> None:
