@@ -1,7 +1,7 @@
 """Frames and COBS: there and back, and no damaged frame taken for a whole one."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcugen.run import protocol
@@ -18,6 +18,7 @@ _DATA = st.lists(
 ).map(b"".join)
 
 
+@settings(deadline=None)
 @given(_DATA)
 def test_cobs_there_and_back(data: bytes) -> None:
     encoded = cobs_encode(data)
@@ -46,6 +47,7 @@ def test_cobs_refuses(wrong: str) -> None:
         cobs_decode(bytes.fromhex(wrong))
 
 
+@settings(deadline=None)
 @given(
     st.integers(0, 255),
     st.integers(0, 2**16 - 1),
@@ -58,6 +60,7 @@ def test_frames_there_and_back(type_: int, sequence: int, payload: bytes) -> Non
     assert decode_frame(line[1:-1]) == Frame(protocol.VERSION, type_, sequence, payload)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=2 * protocol.FRAME_MAX))
 def test_any_bytes_decode_to_nothing(data: bytes) -> None:
     assert decode_frame(data) is None
