@@ -32,7 +32,7 @@ def _replaced(program: Program, node: Node, makers: dict[str, Node], consts: lis
     if not isinstance(op, ops.Rescale) or kind.integer.levels * kind.channels > _MOST_STEPS:
         return node
     found = _affine(program, op, makers.get(op.x))
-    if not found.proven.all():
+    if not found.proven.all() or _ends(program, op, found) != (kind.integer.lo, kind.integer.hi):
         return node
     names = [
         _constant(program, consts, f"{node.result.name[1:]}.{role}", values)
@@ -40,6 +40,16 @@ def _replaced(program: Program, node: Node, makers: dict[str, Node], consts: lis
     ]
     requantize = ops.Requantize(op.x, *names, shift=found.shift, lo=op.lo, hi=op.hi)
     return Node(node.result, requantize)
+
+
+def _ends(program: Program, op: ops.Rescale, found: Affine) -> tuple[int, int]:
+    """What the result reaches, on accumulators too that a channel of its own does not take."""
+    x = program.env.type(op.x).integer
+    low, high = (
+        np.clip((end * found.multiplier + found.bias) >> found.shift, op.lo, op.hi)
+        for end in (x.lo, x.hi)
+    )
+    return int(low.min()), int(high.max())
 
 
 def _affine(program: Program, op: ops.Rescale, maker: Node | None) -> Affine:

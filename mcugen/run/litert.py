@@ -77,6 +77,8 @@ class LiteRtModel:
         if tensor.dtype == "float32":
             meaning = input_boundary(self._program).meaning
             given = (given - meaning.zero) * meaning.scale[0]
+        # Samples are sequences of one: nothing is remembered from the last.
+        self._interpreter.reset_all_variables()
         self._interpreter.set_tensor(index, given.astype(tensor.dtype))
         self._interpreter.invoke()
 

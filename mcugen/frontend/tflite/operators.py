@@ -1,5 +1,6 @@
 """An operator's name and options, from the schema's tables."""
 
+import math
 from dataclasses import fields
 from types import ModuleType
 from typing import Any
@@ -51,7 +52,7 @@ class OptionsReader:
         """The options of an operator; the schema's defaults where there are none.
 
         Raises:
-            McugenError: a number that stands for no activation function or padding.
+            McugenError: a number that stands for no activation function or padding, or is none.
         """
         kinds = names_of(self._module.BuiltinOptions)
         name = kinds.get(item.BuiltinOptionsType(), "")
@@ -66,6 +67,8 @@ class OptionsReader:
     def _value(self, table: Any, field: str, where: str) -> Any:
         camel = "".join(part.capitalize() for part in field.split("_"))
         value = getattr(table, camel)()
+        if isinstance(value, float) and not math.isfinite(value):
+            raise fail(STAGE, f"{field} is no number", at=where, got=str(value))
         if field not in _ENUMERATIONS:
             return value
         names = names_of(getattr(self._module, _ENUMERATIONS[field]))

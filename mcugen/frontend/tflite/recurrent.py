@@ -61,6 +61,8 @@ def state_of(
     if not tensor.variable or tensor.dtype != dtype:
         got, want = str(tensor), f"a variable tensor of {dtype}"
         raise fail(STAGE, f"input {position} of {operator.name} is no state", got=got, want=want)
+    if f"%{node_name(tensor)}" in ctx.builder.types:
+        raise fail(STAGE, f"{tensor} is the state of another operator")
     kind = TensorType(shape, element)
     return ctx.builder.state(node_name(tensor), kind, grid_of(tensor)[1], source_of(tensor))
 

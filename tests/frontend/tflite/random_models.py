@@ -5,26 +5,15 @@ run into its ends, or stay at one level.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import tflite
 
-from tests.frontend.tflite.writer import Writer
+from tests.frontend.tflite.parts import CODES, INT8, INT32, Grid, Model, geometry, reshape, window
+from tests.frontend.tflite.random_functions import FUNCTIONS
 
-CODES = tflite.BuiltinOperator
-INT8, INT4, INT32 = (tflite.TensorType.INT8, tflite.TensorType.INT4, tflite.TensorType.INT32)
+INT4 = tflite.TensorType.INT4
 _ACTIVATIONS = (0, 0, 1, 1, 3, 2)
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A computed tensor of the model under construction."""
-
-    index: int
-    shape: tuple[int, ...]
-    scale: float
-    zero: int
 
 
 def random_model(seed: int, kind: str) -> bytes:
@@ -33,7 +22,7 @@ def random_model(seed: int, kind: str) -> bytes:
     return model.writer.write([0], [model.made[-1].index])
 
 
-def built(seed: int, kind: str) -> "Model":
+def built(seed: int, kind: str) -> Model:
     """The model before it is written."""
     rng = np.random.default_rng(seed)
     model = Model(rng)
@@ -42,77 +31,6 @@ def built(seed: int, kind: str) -> "Model":
     for _ in range(int(rng.integers(0, 4))):
         x = KINDS[names[int(rng.integers(len(names)))]](model, x)
     return model
-
-
-class Model:
-    """The model under construction."""
-
-    def __init__(self, rng: np.random.Generator) -> None:
-        self.rng, self.writer = rng, Writer()
-        self.made: list[Grid] = []
-
-    def pick(self, *values: int) -> int:
-        return int(values[int(self.rng.integers(len(values)))])
-
-    def between(self, low: int, high: int) -> int:
-        return int(self.rng.integers(low, high + 1))
-
-    def zero(self) -> int:
-        return self.pick(-128, 127, 0, self.between(-128, 127))
-
-    def scale(self, near: float) -> float:
-        """About `near`; now and then a power of two, or far away."""
-        kind = self.pick(0, 0, 0, 0, 1, 2)
-        if kind == 1:
-            return float(2.0 ** np.round(np.log2(near)))
-        spread = 1 if kind == 0 else 5
-        return float(np.float32(near * 2 ** self.rng.uniform(-spread, spread)))
-
-    def input(self) -> Grid:
-        shape = (1, self.between(3, 9), self.between(3, 9), self.between(1, 9))
-        return self.made_of(shape, self.scale(0.05), self.zero())
-
-    def made_of(self, shape: tuple[int, ...], scale: float, zero: int) -> Grid:
-        index = self.writer.activation(f"t{len(self.writer.tensors)}", shape, scale, zero)
-        grid = Grid(index, shape, float(np.float32(scale)), zero)
-        self.made.append(grid)
-        return grid
-
-    def ints(self, values: object, kind: int = INT32) -> int:
-        return self.writer.constant("constant", np.array(values), kind)
-
-    def image(self, x: Grid) -> Grid:
-        """`x` as an image."""
-        if len(x.shape) == 4 and x.shape[0] == 1:
-            return x
-        size = int(np.prod(x.shape))
-        width = next(width for width in (3, 2, 1) if size % width == 0)
-        return reshape(self, x, (1, width, size // width, 1))
-
-
-def reshape(model: Model, x: Grid, shape: tuple[int, ...] | None = None) -> Grid:
-    size = int(np.prod(x.shape))
-    half = next(part for part in (3, 2, 1) if size % part == 0)
-    choices = [(1, size), (half, size // half), (1, half, size // half), (1, half, 1, size // half)]
-    shape = choices[model.pick(0, 1, 2, 3)] if shape is None else shape
-    y = model.made_of(shape, x.scale, x.zero)
-    model.writer.operator(CODES.RESHAPE, [x.index, model.ints(shape)], [y.index], "ReshapeOptions")
-    return y
-
-
-def _geometry(model: Model, x: Grid, size: tuple[int, int]) -> tuple[dict[str, int], list[int]]:
-    """Options of a window that fits, and the extents of its result."""
-    same = model.pick(0, 1)
-    options, extents = {"Padding": 1 - same}, []
-    for axis, letter in ((1, "H"), (2, "W")):
-        stride, extent = model.between(1, 3), x.shape[axis]
-        options[f"Stride{letter}"] = stride
-        extents.append(-(-extent // stride) if same else (extent - size[axis - 1]) // stride + 1)
-    return options, extents
-
-
-def _window(model: Model, x: Grid) -> tuple[int, int]:
-    return tuple(model.between(1, min(4, extent)) for extent in x.shape[1:3])  # type: ignore[return-value]
 
 
 def _weighted(
@@ -148,9 +66,9 @@ def _finish(
 
 def conv2d(model: Model, x: Grid) -> Grid:
     x = model.image(x)
-    size, outputs, depth = _window(model, x), model.between(1, 9), x.shape[3]
+    size, outputs, depth = window(model, x), model.between(1, 9), x.shape[3]
     weights = model.rng.integers(-127, 128, (outputs, *size, depth))
-    options, extents = _geometry(model, x, size)
+    options, extents = geometry(model, x, size)
     w, bias, near = _weighted(model, x, weights, 0, size[0] * size[1] * depth)
     inputs = [x.index, w, bias]
     options |= {"DilationHFactor": 1, "DilationWFactor": 1, "table": "Conv2DOptions"}
@@ -159,10 +77,10 @@ def conv2d(model: Model, x: Grid) -> Grid:
 
 def depthwise(model: Model, x: Grid) -> Grid:
     x = model.image(x)
-    size, multiplier = _window(model, x), model.pick(1, 1, 2)
+    size, multiplier = window(model, x), model.pick(1, 1, 2)
     outputs = x.shape[3] * multiplier
     weights = model.rng.integers(-127, 128, (1, *size, outputs))
-    options, extents = _geometry(model, x, size)
+    options, extents = geometry(model, x, size)
     if options["StrideH"] != options["StrideW"]:
         return conv2d(model, x)
     w, bias, near = _weighted(model, x, weights, 3, size[0] * size[1])
@@ -208,8 +126,8 @@ def _arithmetic(code: int, table: str, product: bool) -> Callable[[Model, Grid],
 def _pool(code: int) -> Callable[[Model, Grid], Grid]:
     def build(model: Model, x: Grid) -> Grid:
         x = model.image(x)
-        size = _window(model, x)
-        options, extents = _geometry(model, x, size)
+        size = window(model, x)
+        options, extents = geometry(model, x, size)
         options |= {"FilterHeight": size[0], "FilterWidth": size[1]}
         y = model.made_of((1, *extents, x.shape[3]), x.scale, x.zero)
         activation = model.pick(*_ACTIVATIONS)
@@ -371,4 +289,5 @@ KINDS: dict[str, Callable[[Model, Grid], Grid]] = {
     "SPLIT_V": split_v,
     "SLICE": slice_,
     "STRIDED_SLICE": strided_slice,
+    **FUNCTIONS,
 }

@@ -43,9 +43,8 @@ def _smooth(ctx: Context, operator: Operator, function: Callable[[np.ndarray], n
 def hard_swish(ctx: Context, operator: Operator) -> None:
     """x·relu6(x + 3) / 6 in 16 bits: internal/reference/hard_swish.h."""
     x, result = ctx.activation(operator, 0, _BYTES), ctx.result(operator, 0, _BYTES)
-    fine = np.float32(1 / 128) * np.float32(x.scale)
-    outer, outer_exponent = _half_multiplier(float(fine / np.float32(result.scale)))
-    inner, inner_exponent = _half_multiplier(float(fine / np.float32(3 / 32768)))
+    outer, outer_exponent = _half_multiplier(_quotient(1 / 128, x.scale, result.scale))
+    inner, inner_exponent = _half_multiplier(_quotient(1 / 128, x.scale, 3 / 32768))
     if outer_exponent > 0:
         what = "the input's scale is more than 128 times the result's"
         raise fail(STAGE, what, got=f"{x.scale:g} to {result.scale:g}")
@@ -82,9 +81,8 @@ def _to_16_bits(values: np.ndarray) -> np.ndarray:
 def leaky_relu(ctx: Context, operator: Operator) -> None:
     """One multiplier above zero, one below: internal/reference/leaky_relu.h."""
     x, result = ctx.activation(operator, 0, _BYTES), ctx.result(operator, 0, _BYTES)
-    alpha = float(np.float32(ctx.options(operator, LeakyReluOptions).alpha))
-    below = float(np.float32(x.scale) * np.float32(alpha) / np.float32(result.scale))
-    above = float(np.float32(x.scale) / np.float32(result.scale))
+    alpha = ctx.options(operator, LeakyReluOptions).alpha
+    below, above = _quotient(x.scale, alpha, result.scale), _quotient(x.scale, result.scale)
     value = x.levels - x.zero
     levels = np.where(
         value >= 0,
@@ -101,10 +99,10 @@ def prelu(ctx: Context, operator: Operator) -> None:
     found = tensor.quantization
     if found is None or not found.per_tensor:
         raise fail(STAGE, "slopes without a grid", got=str(tensor), want="one scale")
-    if slopes.size not in (1, x.shape[-1]) or slopes.size != slopes.shape[-1]:
+    if slopes.size not in (1, ctx.builder.channels(x.ref)) or slopes.shape[-1:] != (slopes.size,):
         raise fail(STAGE, f"slopes {list(slopes.shape)}", want="one, or one for each channel")
-    above = float(np.float32(x.scale) / np.float32(result.scale))
-    below = float(np.float32(x.scale) * np.float32(found.scales[0]) / np.float32(result.scale))
+    above = _quotient(x.scale, result.scale)
+    below = _quotient(x.scale, found.scales[0], result.scale)
     value, alpha = x.levels - x.zero, slopes.reshape(-1, 1) - found.zeros[0]
     levels = np.where(
         value >= 0,
@@ -112,6 +110,16 @@ def prelu(ctx: Context, operator: Operator) -> None:
         multiplied(value * alpha, quantized_multiplier(below)),
     )
     ctx.finish(operator, look_up(ctx, operator, x, result, levels + result.zero))
+
+
+def _quotient(*factors: float) -> float:
+    """All but the last, multiplied in float32, and divided by the last."""
+    *above, below = (np.float32(factor) for factor in factors)
+    with np.errstate(over="ignore", under="ignore"):
+        quotient = float(np.prod(above, dtype=np.float32) / below)
+    if not math.isfinite(quotient):
+        raise fail(STAGE, "scales of input and result are too far apart", got=str(factors))
+    return quotient
 
 
 def softmax(ctx: Context, operator: Operator) -> None:

@@ -184,7 +184,7 @@ def _check(layer: Layer) -> None:
     if layer.recurrent.weights.shape != (len(layer.inputs.weights), layer.cells):
         got = f"{list(layer.inputs.weights.shape)} and {list(layer.recurrent.weights.shape)}"
         raise fail(STAGE, "weights of the LSTM's gates do not fit each other", got=got)
-    if math.prod(layer.x.shape) != steps * depth or layer.x.shape[-1] != depth:
+    if math.prod(layer.x.shape) != steps * depth or layer.x.shape[-1:] != (depth,):
         got = f"{depth} columns on {list(layer.x.shape)}"
         raise fail(STAGE, "weights do not fit their input", got=got)
     if steps > _MOST_STEPS:

@@ -72,8 +72,8 @@ def _units(ctx: Context, operator: Operator) -> int:
     assert time is not None
     filters, memory = time.shape
     units = filters // rank if rank > 0 else 0
-    fits = units * rank == filters and feature.shape == (filters, x.shape[-1])
-    fits = fits and np.prod(x.shape) == x.shape[-1]
+    fits = units * rank == filters and feature.shape == (filters, *x.shape[-1:])
+    fits = fits and np.prod(x.shape) == feature.shape[1]
     fits = fits and (state is None or np.prod(state.shape) == memory * filters)
     if not fits or (bias is not None and bias.shape != (units,)):
         got = ", ".join(str(list(item.shape)) for item in (x, feature, time, bias, state) if item)
