@@ -15,6 +15,9 @@
 #define SYST_MAX 0x00FFFFFFu
 #define SYST_BITS 24
 
+/* A core reloads within cycles, an emulator on a busy machine within milliseconds. */
+#define RELOAD_POLLS_MAX 100000u
+
 #define DEMCR 0xE000EDFCu
 #define DEMCR_TRCENA (1u << 24)
 #define DWT_CTRL 0xE0001000u
@@ -54,12 +57,18 @@ static bool debug_counter_counts(void)
 }
 #endif
 
+/* Until its first reload the counter stands at 0, which reads as the end of a round. */
 static void start_timer(void)
 {
     timer_wraps = 0u;
     *reg32(SYST_RVR) = SYST_MAX;
     *reg32(SYST_CVR) = 0u;
     *reg32(SYST_CSR) = SYST_CSR_CLKSOURCE | SYST_CSR_TICKINT | SYST_CSR_ENABLE;
+    for (uint32_t poll = 0u; poll < RELOAD_POLLS_MAX; poll++) {
+        if (*reg32(SYST_CVR) != 0u) {
+            break;
+        }
+    }
 }
 
 /* A wrap between the two reads of the count of wraps shows in it, and the read is made again. The
