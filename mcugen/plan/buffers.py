@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 ALIGNMENT = 4
 
@@ -44,6 +45,15 @@ class Rules:
 
     above: Mapping[tuple[str, str], int]
     same: frozenset[tuple[str, str]]
+
+    @cached_property
+    def partners(self) -> Mapping[str, Sequence[tuple[str, int, int, bool]]]:
+        """Who lives with each buffer, how far above it at least, how far below, and `same`."""
+        found: dict[str, list[tuple[str, int, int, bool]]] = {}
+        for (one, other), above in self.above.items():
+            pair = (other, above, self.above[other, one], (one, other) in self.same)
+            found.setdefault(one, []).append(pair)
+        return found
 
 
 def aligned(count: int) -> int:
