@@ -24,6 +24,30 @@ _PAIRS = (
 )
 
 
+#: Random samples on which fast rounding is measured.
+ROUNDING_SAMPLES = 64
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """What fast rounding changes: outputs on random samples, in levels."""
+
+    samples: int
+    elements: int
+    differing: int
+    largest: int
+
+
+def measured_rounding(exact: Program, fast: Program) -> Rounding:
+    """The outputs of a program that rounds once, against those of the exact one."""
+    kind = exact.inputs[0].type
+    ends, shape = (kind.integer.lo, kind.integer.hi), (ROUNDING_SAMPLES, *kind.shape[1:])
+    x = np.random.default_rng(0).integers(*ends, shape, endpoint=True)
+    difference = np.abs(interp.run(fast, x) - interp.run(exact, x))
+    differing, largest = int(np.count_nonzero(difference)), int(difference.max())
+    return Rounding(ROUNDING_SAMPLES, difference.size, differing, largest)
+
+
 @dataclass(frozen=True)
 class LayerAgreement:
     """One value of the program against the reference and against C."""
@@ -44,6 +68,8 @@ class CheckReport:
 
     reference: str
     """The framework that the model is compared with."""
+    exact: bool
+    """Every element must equal the reference's."""
     samples: int
     accuracy: dict[str, float]
     agreement: dict[str, float]
@@ -53,6 +79,14 @@ class CheckReport:
     largest_difference: float | None
     """Of C's outputs from the reference's, as real numbers; None where a function was left out."""
     layers: tuple[LayerAgreement, ...] = ()
+
+    @property
+    def fell_short(self) -> bool:
+        """C differs from the program, or the program from a reference that it promises to equal."""
+        if self.mismatched_elements["interpreter_c"] or self.first_difference:
+            return True
+        off = self.mismatched_elements.get("reference_c") or self.first_off_reference
+        return self.exact and bool(off)
 
     @property
     def first_difference(self) -> str | None:
@@ -92,6 +126,8 @@ class Checker:
     original: Original
     program: Program
     host: HostModel
+    exact: bool
+    """See `CheckReport`."""
 
     def run(self, x: np.ndarray, y: np.ndarray, *, layers: bool, progress: Progress) -> CheckReport:
         """Compare on samples x [N, ...] (real, the model's order) with labels y [N].
@@ -175,6 +211,7 @@ class Checker:
         ordered = [name for name in self.program.values if name in compared]
         return CheckReport(
             self.original.title,
+            self.exact,
             counts.samples,
             {name: right / counts.samples for name, right in counts.right.items()},
             {name: same / counts.samples for name, same in counts.same_class.items()},

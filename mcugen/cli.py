@@ -155,6 +155,7 @@ def generate(  # noqa: PLR0913 - one parameter per flag
     tune: Annotated[
         bool, typer.Option("--tune", help="Measure kernels on the cycle model; do not predict.")
     ] = False,
+    fast_rounding: flags.FastRounding = False,
     force: Annotated[
         bool, typer.Option("--force", help="Write beside files mcugen did not write.")
     ] = False,
@@ -167,13 +168,14 @@ def generate(  # noqa: PLR0913 - one parameter per flag
 
     found, chosen = _targets(board, core)
     chosen = chosen or core_named(pipeline.DEFAULT_CORE)
-    loaded, limits = pipeline.load(model), (flash_limit, ram_limit)
+    loaded, limits = pipeline.load(model, fast_rounding), (flash_limit, ram_limit)
     wishes = pipeline.wishes(optimize, *limits, board=found)
     wishes = pipeline.tuned(loaded, chosen, wishes) if tune else wishes
     result = pipeline.emitted(loaded, chosen, name, found, split_data, wishes)
     manifest = pipeline.generate(result, output, force)
-    shown = tables.generated(manifest, found, str(output))
-    _answer(as_json, documents.generated(manifest), shown)
+    rounding = pipeline.rounding(loaded)
+    shown = tables.generated(manifest, found, str(output), rounding)
+    _answer(as_json, documents.generated(manifest, rounding), shown)
 
 
 @app.command()
@@ -220,15 +222,20 @@ def check(
     layers: Annotated[
         bool, typer.Option("--layers", help="Compare every quantized tensor too.")
     ] = False,
+    fast_rounding: flags.FastRounding = False,
     as_json: flags.Json = False,
 ) -> None:
-    """Compare the model in its framework, the program and host C. Exits 1 when C differs."""
+    """Compare the model in its framework, the program and host C.
+
+    Exits 1 when C differs, and when a .tflite differs from LiteRT.
+    """
     from mcugen import pipeline
     from mcugen.report import documents, tables
 
-    report = pipeline.check(pipeline.load(model), pipeline.samples(data, limit), layers)
+    loaded = pipeline.load(model, fast_rounding)
+    report = pipeline.check(loaded, pipeline.samples(data, limit), layers)
     _answer(as_json, documents.checked(report), tables.checked(report))
-    if report.mismatched_elements["interpreter_c"] or report.first_difference:
+    if report.fell_short:
         raise typer.Exit(FELL_SHORT)
 
 

@@ -58,6 +58,10 @@ FlashLimit = Annotated[
 RamLimit = Annotated[
     int | None, typer.Option("--ram-limit", help="Bytes of RAM to keep to: the fastest that fits.")
 ]
+FastRounding = Annotated[
+    bool,
+    typer.Option("--fast-rounding", help="Round once, not exactly; shows what differs."),
+]
 Qemu = Annotated[bool, typer.Option("--qemu", help="In QEMU's closest machine.")]
 Port = Annotated[str | None, typer.Option("--port", help="Serial port, or auto to find the board.")]
 Dump = Annotated[

@@ -18,6 +18,8 @@ from mcugen.errors import fail
 from mcugen.formats import format_of
 from mcugen.interrupts import scratch_folder
 from mcugen.ir.program import Meaning, Program
+from mcugen.ir.verify import verify
+from mcugen.passes.round_once import round_once
 from mcugen.plan.choice import DEFAULT, FLASH_SPARE, Optimize, Wishes
 from mcugen.plan.names import model_name
 from mcugen.target.boards import Board
@@ -25,7 +27,7 @@ from mcugen.target.cores import Core
 
 if TYPE_CHECKING:
     from mcugen.build.firmware import FirmwareReport
-    from mcugen.check import CheckReport
+    from mcugen.check import CheckReport, Rounding
     from mcugen.data import DataSet
     from mcugen.flash import FlashReport, Wish
     from mcugen.profile.profile import ProfileReport
@@ -46,10 +48,16 @@ class Model:
     graph: Any
     """What the reader of its format made of it."""
     program: Program
+    exact: Program | None = None
+    """The program before it was made to round once, which may change results."""
 
 
-def load(path: Path) -> Model:
+def load(path: Path, fast_rounding: bool = False) -> Model:
     """Read and lower a model file.
+
+    Args:
+        path: the file; its suffix says the format.
+        fast_rounding: round once where the model's arithmetic does so twice, equal or not.
 
     Raises:
         McugenError: no such file, a format mcugen does not read, or a model it cannot lower.
@@ -57,7 +65,18 @@ def load(path: Path) -> Model:
     if not path.is_file():
         raise fail("model", f"no model file '{path}'", help="mcugen train, or mcugen.export")
     graph, program = format_of(path).read(path)
-    return Model(path, graph, program)
+    if not fast_rounding:
+        return Model(path, graph, program)
+    return Model(path, graph, verify(round_once(program), after="round_once"), program)
+
+
+def rounding(model: Model) -> "Rounding | None":
+    """Fast rounding measured against exact rounding; None where the model is exact."""
+    if model.exact is None:
+        return None
+    from mcugen.check import measured_rounding
+
+    return measured_rounding(model.exact, model.program)
 
 
 def wishes(
@@ -189,7 +208,8 @@ def check(model: Model, test: "DataSet", layers: bool) -> "CheckReport":
         folder = scratch / "model"
         generate(result, folder, False)
         original = format_of(model.path).original(model.graph, model.program)
-        checker = Checker(original, model.program, HostModel(folder))
+        exact = original.exact and model.exact is None
+        checker = Checker(original, model.program, HostModel(folder), exact)
     with progress("checking", len(test.x)) as advance:
         return checker.run(test.x, test.y, layers=layers, progress=advance)
 

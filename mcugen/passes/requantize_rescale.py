@@ -7,6 +7,8 @@ Two roundings move the steps above real zero down, and those below it up, by one
 result begins at its zero (behind a ReLU) only the former remain, and a bias moves them alike.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from mcugen.ir import ops
@@ -14,25 +16,38 @@ from mcugen.ir.program import Const, Node, Program, constant
 from mcugen.ir.types import spanning
 from mcugen.passes.staircase import Affine, affine, steps_of
 
+#: Bits behind the point of biases that need not be exact.
+_BIAS_BITS = 12
 #: Levels times channels that are looked at; operands of sums have millions of levels.
 _MOST_STEPS = 2**20
 
 
 def requantize_rescale(program: Program) -> Program:
     """The program with `requantize` for each `rescale` of which all channels are proven."""
+    return requantized(program, proven=True)
+
+
+def requantized(program: Program, proven: bool) -> Program:
+    """The program with `requantize` for each `rescale`, where it is equal or `proven` is false."""
     makers = {node.result.name: node for node in program.nodes}
     consts: list[Const] = []
-    nodes = [_replaced(program, node, makers, consts) for node in program.nodes]
+    nodes = [_replaced(program, node, makers, consts, proven) for node in program.nodes]
     return program.with_nodes(tuple(nodes), (*program.consts, *consts))
 
 
-def _replaced(program: Program, node: Node, makers: dict[str, Node], consts: list[Const]) -> Node:
+def _replaced(
+    program: Program, node: Node, makers: dict[str, Node], consts: list[Const], proven: bool
+) -> Node:
     op = node.op
     kind = node.result.type
     if not isinstance(op, ops.Rescale) or kind.integer.levels * kind.channels > _MOST_STEPS:
         return node
     found = _affine(program, op, makers.get(op.x))
-    if not found.proven.all() or _ends(program, op, found) != (kind.integer.lo, kind.integer.hi):
+    if not found.proven.all():
+        if proven:
+            return node
+        found = _coarse(found)
+    if _ends(program, op, found) != (kind.integer.lo, kind.integer.hi):
         return node
     names = [
         _constant(program, consts, f"{node.result.name[1:]}.{role}", values)
@@ -62,6 +77,13 @@ def _affine(program: Program, op: ops.Rescale, maker: Node | None) -> Affine:
         low, high = maker.op.products(env).bounds
     steps = steps_of(lambda x: op.apply(x, env), (low, high), (op.lo, op.hi))
     return affine(steps, np.broadcast_to(slope, rows))
+
+
+def _coarse(found: Affine) -> Affine:
+    """The same with biases that kernels can add behind the product, off by 2^−13 of a level."""
+    step = max(0, found.shift - _BIAS_BITS)
+    half = (1 << step) >> 1
+    return replace(found, bias=(found.bias + half) >> step << step)
 
 
 def _constant(program: Program, consts: list[Const], base: str, values: np.ndarray) -> str:

@@ -9,7 +9,7 @@ from mcugen.ir.program import Program
 if TYPE_CHECKING:  # a command imports its own work only
     from mcugen.build.firmware import FirmwareReport
     from mcugen.build.stack import StackBound
-    from mcugen.check import CheckReport
+    from mcugen.check import CheckReport, Rounding
     from mcugen.flash import FlashReport
     from mcugen.profile.profile import ProfileReport
     from mcugen.profile.tune import Alternative
@@ -32,9 +32,10 @@ def _layer(layer: Layer) -> Document:
     }
 
 
-def generated(manifest: Manifest) -> Document:
+def generated(manifest: Manifest, rounding: "Rounding | None") -> Document:
     """`generate`; `flash.code` is null: nothing is compiled yet."""
     return {
+        "fast_rounding": None if rounding is None else asdict(rounding),
         "model": manifest.source.file,
         "name": manifest.name,
         "board": manifest.board,

@@ -10,7 +10,7 @@ from mcugen.target.boards import Board
 
 if TYPE_CHECKING:  # a command imports its own work only
     from mcugen.build.firmware import FirmwareReport
-    from mcugen.check import CheckReport
+    from mcugen.check import CheckReport, Rounding
     from mcugen.flash import FlashReport
     from mcugen.profile.profile import ProfileReport
     from mcugen.profile.tune import Alternative
@@ -39,8 +39,10 @@ def _layer_row(layer: Layer) -> tuple[str, ...]:
     )
 
 
-def generated(manifest: Manifest, board: Board | None, folder: str) -> RenderableType:
-    """Layers, memory, and what was written."""
+def generated(
+    manifest: Manifest, board: Board | None, folder: str, rounding: "Rounding | None"
+) -> RenderableType:
+    """Layers, memory, what was written, and what fast rounding changes."""
     layers = table(
         "layer",
         "op",
@@ -62,7 +64,12 @@ def generated(manifest: Manifest, board: Board | None, folder: str) -> Renderabl
         flash += f", {board.name} has {board.memory.flash.size:,}"
         memory += f", {board.name} leaves {board.ram_available:,}"
     files = ", ".join(f"{folder}/{name}" for name in (*manifest.files, "manifest.json"))
-    return Group(layers, "", f"flash  {flash}", f"RAM    {memory}", f"wrote  {files}")
+    lines = [f"flash  {flash}", f"RAM    {memory}", f"wrote  {files}"]
+    if rounding:
+        share = f"{rounding.differing:,} of {rounding.elements:,} output elements differ"
+        samples = f"by at most {rounding.largest}, on {rounding.samples} random samples"
+        lines.append(f"fast rounding: {share} from the exact program's, {samples}")
+    return Group(layers, "", *lines)
 
 
 def _arena(ram: Ram) -> str:

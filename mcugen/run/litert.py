@@ -37,6 +37,7 @@ class LiteRtModel:
     """A .tflite file in LiteRT's interpreter."""
 
     title = "LiteRT"
+    exact = True
 
     def __init__(self, graph: Graph, program: Program) -> None:
         """McugenError where LiteRT is missing or refuses the file."""

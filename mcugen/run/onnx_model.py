@@ -42,6 +42,7 @@ class OnnxRuntimeModel:
     """An `.onnx` file in ONNX Runtime."""
 
     title = "ONNX Runtime"
+    exact = False
 
     def __init__(self, model: OnnxModel, program: Program) -> None:
         """McugenError where ONNX Runtime is missing or refuses the file."""

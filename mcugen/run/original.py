@@ -26,6 +26,8 @@ class Original(Protocol):
 
     title: str
     """Name of the framework, as people read it."""
+    exact: bool
+    """The program promises every element that the framework computes."""
 
     def answer(self, x: np.ndarray, layers: bool) -> Answer:
         """Outputs for samples x [N, ...] (real), with `layers` the quantized tensors too.
@@ -39,6 +41,7 @@ class TorchModel:
     """An exported graph on PyTorch's operators in float64."""
 
     title = "PyTorch"
+    exact = False
 
     def __init__(self, graph: ExportedGraph, program: Program) -> None:
         """McugenError where torch is missing or the graph cannot run."""

@@ -46,6 +46,18 @@ def test_keyword_spotting(tmp_path: Path) -> None:
     agrees(model(DSCNN), pipeline.samples(str(tmp_path / "levels.npz"), None))
 
 
+def test_fast_rounding_leaves_no_rescale_and_says_what_it_changes() -> None:
+    model(RESNET)
+    fast = pipeline.load(FOLDER / RESNET, fast_rounding=True)
+    assert not any(isinstance(node.op, ops.Rescale) for node in fast.program.nodes)
+    found = pipeline.rounding(fast)
+    assert found is not None
+    assert (found.samples, found.elements) == (64, 640)
+    assert 0 < found.differing < 0.3 * found.elements
+    assert found.largest > 0
+    assert pipeline.rounding(model(RESNET)) is None
+
+
 @pytest.mark.parametrize(("name", "rescaled"), [(RESNET, 5), (DSCNN, 0)])
 def test_one_rounding_is_proven_behind_every_relu(name: str, rescaled: int) -> None:
     """What is left are the convolutions in front of a sum, which have no activation function."""
