@@ -1,30 +1,21 @@
-"""The runs behind `scripts/reproduce/bernoulli`: what is trained, on which seeds, and the tables.
+"""The runs behind `scripts/reproduce/bernoulli`: what is trained, on which seeds, and tables."""
 
-Every run leaves NAME.json in the output folder and is skipped once that is there; a run that was
-stopped goes on from its last epoch.
-"""
-
-import argparse
 import dataclasses
-import json
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.table import Table
+from runs import Folder, Group, Row, Run, asked, console, perform, show, table
 from torch import Tensor
 
 from mcugen import data, pipeline
 from mcugen.ir import interp
-from mcugen.train import TrainConfig, bernoulli, method, ste
+from mcugen.train import TrainConfig, bernoulli, ste
 from mcugen.train import float as real
 from mcugen.train.bernoulli import sums
 from mcugen.train.models_binary import outline
@@ -32,34 +23,7 @@ from mcugen.train.models_binary import outline
 SEEDS = range(3)
 EPOCHS = 28  # of whatever is compared
 
-console = Console(stderr=True, highlight=False)
 Options = bernoulli.Options | ste.Options | real.Options
-
-
-@dataclass(frozen=True)
-class Run:
-    """One training run."""
-
-    name: str
-    config: TrainConfig
-    options: Options
-
-
-@dataclass(frozen=True)
-class Row:
-    """One network over several seeds, and what was said or hoped of it."""
-
-    label: str
-    runs: list[Run]
-    beside: str = ""
-
-
-@dataclass(frozen=True)
-class Group:
-    """One table."""
-
-    title: str
-    rows: list[Row]
 
 
 def row(
@@ -118,56 +82,6 @@ GROUPS: dict[str, Callable[[], Group]] = {
     "schedules": schedules,
     "chase": chase,
 }
-
-
-class Folder:
-    """The output folder."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        path.mkdir(parents=True, exist_ok=True)
-
-    def result(self, name: str) -> dict[str, Any] | None:
-        """What a finished run reached."""
-        file = self.path / f"{name}.json"
-        return json.loads(file.read_text()) if file.exists() else None
-
-    def keep(self, name: str, result: dict[str, Any]) -> None:
-        """Writes a result, whole or not at all."""
-        part = self.path / f"{name}.part"
-        part.write_text(json.dumps(result))
-        part.replace(self.path / f"{name}.json")
-
-    def perform(self, run: Run) -> None:
-        """Does a run unless it is done."""
-        if self.result(run.name) is not None:
-            return
-        config = dataclasses.replace(
-            run.config,
-            output=self.path / f"{run.name}.pt2",
-            checkpoint=self.path / f"{run.name}.ckpt",
-            resume=True,
-        )
-        done = method(type(run.options).__module__.rpartition(".")[2]).train(config, run.options)
-        self.keep(run.name, {"accuracy": done.accuracy, "seconds": done.seconds})
-        console.print(f"{run.name}: {100 * done.accuracy:.2f} % in {done.seconds:.0f} s")
-
-
-def table(group: Group, folder: Folder) -> Table:
-    """Mean, range and time of the runs that are done."""
-    shown = Table("network", title=group.title)
-    for heading in ("mean", "from", "to", "seeds", "epochs", "seconds each", "document or goal"):
-        shown.add_column(heading, justify="right")
-    for line in group.rows:
-        done = [result for run in line.runs if (result := folder.result(run.name)) is not None]
-        if done:
-            reached = [100 * result["accuracy"] for result in done]
-            seconds = statistics.mean(result["seconds"] for result in done)
-            figures = (statistics.mean(reached), min(reached), max(reached))
-            cells = [f"{figure:.2f} %" for figure in figures]
-            cells += [str(len(done)), str(line.runs[0].config.epochs), f"{seconds:.0f}"]
-            shown.add_row(line.label, *cells, line.beside)
-    return shown
 
 
 # The gradient test: a layer of TERMS inputs finds the signs of OUTPUTS hidden columns of weights.
@@ -282,32 +196,18 @@ def differences(path: Path, count: int = 10_000) -> tuple[int, int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Trains and measures what is said of Bernoulli.")
-    known = ["kernel", "gradients", *GROUPS]
-    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"{', '.join(known)}, or all")
-    parser.add_argument("--output", type=Path, default=Path("build/reproduce/bernoulli"))
-    arguments = parser.parse_args()
-    if unknown := sorted(set(arguments.groups) - set(known)):
-        parser.error(f"no group {', '.join(unknown)}: there are {', '.join(known)}")
-    torch.set_num_threads(1)
-    folder = Folder(arguments.output)
-    wanted = arguments.groups or known
-    groups = [GROUPS[name]() for name in wanted if name in GROUPS]
+    wanted, folder = asked("Bernoulli layers", ["kernel", "gradients", *GROUPS])
     tables = [kernel()] if "kernel" in wanted else []
     tables += [gradients(folder)] if "gradients" in wanted else []
-    for group in groups:
-        for line in group.rows:
-            for run in line.runs:
-                folder.perform(run)
+    groups = perform(wanted, GROUPS, folder)
     tables += [table(group, folder) for group in groups]
-    for run in (run for group in groups for line in group.rows for run in line.runs):
+    for run in (run for group in groups for run in group.runs()):
         if run.config.model == "bits4k" and isinstance(run.options, bernoulli.Options):
             bits, scores = differences(folder.path / f"{run.name}.pt2")
             console.print(
                 f"{run.name}, all test images: {bits} hidden bits, {scores} scores differ"
             )
-    for shown in tables:
-        Console(highlight=False, width=None if sys.stdout.isatty() else 120).print(shown)
+    show(tables)
 
 
 if __name__ == "__main__":

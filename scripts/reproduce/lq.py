@@ -1,25 +1,12 @@
-"""The runs behind `scripts/reproduce/lq`: what is trained, on which seeds, and the tables.
+"""The runs behind `scripts/reproduce/lq`: what is trained, on which seeds, and the tables."""
 
-Every run leaves NAME.json in the output folder and is skipped once that is there; a run that was
-stopped goes on from its last epoch.
-"""
-
-import argparse
 import dataclasses
-import json
-import statistics
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
-import torch
-from rich.console import Console
-from rich.table import Table
+from runs import Group, Row, Run, asked, perform, show, table
 
-from mcugen.train import TrainConfig, method
+from mcugen.train import TrainConfig
 from mcugen.train.float import Options as Float
 from mcugen.train.lq import Options as Planes
 
@@ -28,69 +15,6 @@ SEEDS = range(5)
 FEW_SEEDS = range(3)
 DOCUMENT = {0: "97.19 %, 2.1 MB", 1: "75.11 %, 76.2 KB", 2: "88.86 %, 147.2 KB"}
 DOCUMENT[3] = "95.59 %, 218.3 KB"
-
-console = Console(stderr=True, highlight=False)
-
-
-@dataclass(frozen=True)
-class Run:
-    """One training run; `start` names the float run that it goes on from."""
-
-    name: str
-    config: TrainConfig
-    options: Float | Planes
-    start: str | None = None
-
-
-@dataclass(frozen=True)
-class Row:
-    """One network over several seeds, and what was said or hoped of it."""
-
-    label: str
-    runs: list[Run]
-    beside: str = ""
-
-
-@dataclass(frozen=True)
-class Group:
-    """One table; a row that another one starts from stands above it."""
-
-    title: str
-    beside: str  # heading of that column
-    rows: list[Row]
-
-
-class Folder:
-    """The output folder."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        path.mkdir(parents=True, exist_ok=True)
-
-    def result(self, run: Run) -> dict[str, Any] | None:
-        """What a finished run reached."""
-        file = self.path / f"{run.name}.json"
-        return json.loads(file.read_text()) if file.exists() else None
-
-    def perform(self, run: Run) -> None:
-        """Does a run unless it is done."""
-        if self.result(run) is not None:
-            return
-        options = run.options
-        if run.start is not None:
-            options = dataclasses.replace(options, start=self.path / f"{run.start}.ckpt")
-        config = dataclasses.replace(
-            run.config,
-            output=self.path / f"{run.name}.pt2",
-            checkpoint=self.path / f"{run.name}.ckpt",
-            resume=True,
-        )
-        done = method("float" if isinstance(options, Float) else "lq").train(config, options)
-        kept = {"accuracy": done.accuracy, "seconds": done.seconds, "summary": done.summary}
-        part = self.path / f"{run.name}.part"
-        part.write_text(json.dumps(kept))
-        part.replace(self.path / f"{run.name}.json")
-        console.print(f"{run.name}: {100 * done.accuracy:.2f} % in {done.seconds:.0f} s")
 
 
 def document() -> Group:
@@ -131,7 +55,7 @@ def document() -> Group:
                 ]
                 label += f", {document_size(planes)}"
                 rows.append(Row(label, runs, DOCUMENT[planes]))
-    return Group("784-704-10 on MNIST, quantized after training", "document", rows)
+    return Group("784-704-10 on MNIST, quantized after training", rows, "document")
 
 
 def document_size(planes: int) -> str:
@@ -160,7 +84,7 @@ def tuned() -> Group:
     goals = {1: "97 %", 2: "97.8 %", 3: "98 %"}
     found = [Row("float", float_row)]
     found += [Row(f"int{planes}", rows[planes], goals[planes]) for planes in PLANES]
-    return Group("784-704-10 on MNIST, fine-tuned", "goal", found)
+    return Group("784-704-10 on MNIST, fine-tuned", found, "goal")
 
 
 def lenet() -> Group:
@@ -176,7 +100,7 @@ def lenet() -> Group:
     goals = {1: "97.5 %", 2: "float − 0.3 points", 3: ""}
     found = [Row("float", float_row)]
     found += [Row(f"int{planes}", rows[planes], goals[planes]) for planes in PLANES]
-    return Group("lenet on MNIST, fine-tuned", "goal", found)
+    return Group("lenet on MNIST, fine-tuned", found, "goal")
 
 
 def cifar() -> Group:
@@ -187,7 +111,7 @@ def cifar() -> Group:
     for planes in PLANES:
         options = Planes(planes, layer_planes=f"conv1={max(planes, 2)}")
         rows.append(Row(f"int{planes}", [Run(f"cifar{planes}", config, options, "cifar_float")]))
-    return Group("vgg on CIFAR-10, fine-tuned", "", rows)
+    return Group("vgg on CIFAR-10, fine-tuned", rows)
 
 
 GROUPS: dict[str, Callable[[], Group]] = {
@@ -198,40 +122,9 @@ GROUPS: dict[str, Callable[[], Group]] = {
 }
 
 
-def table(group: Group, folder: Folder) -> Table:
-    """Mean, range and time of the runs that are done."""
-    shown = Table("network", title=group.title)
-    for heading in ("mean", "from", "to", "seeds", "seconds each", group.beside):
-        shown.add_column(heading, justify="right")
-    for row in group.rows:
-        done = [result for run in row.runs if (result := folder.result(run)) is not None]
-        if done:
-            reached = [100 * result["accuracy"] for result in done]
-            seconds = statistics.mean(result["seconds"] for result in done)
-            figures = (statistics.mean(reached), min(reached), max(reached))
-            cells = [f"{figure:.2f} %" for figure in figures]
-            shown.add_row(row.label, *cells, str(len(done)), f"{seconds:.0f}", row.beside)
-    return shown
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Trains and measures what is said of LQ-Nets.")
-    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"{', '.join(GROUPS)}, or all")
-    parser.add_argument("--output", type=Path, default=Path("build/reproduce/lq"))
-    arguments = parser.parse_args()
-    if unknown := sorted(set(arguments.groups) - GROUPS.keys()):
-        parser.error(f"no group {', '.join(unknown)}: there are {', '.join(GROUPS)}")
-    torch.set_num_threads(1)
-    folder = Folder(arguments.output)
-    groups = [GROUPS[name]() for name in arguments.groups or GROUPS]
-    for group in groups:
-        for seed in zip_longest(*(row.runs for row in group.rows)):  # all networks of one seed
-            for run in filter(None, seed):
-                folder.perform(run)
-    for group in groups:
-        Console(highlight=False, width=None if sys.stdout.isatty() else 120).print(
-            table(group, folder)
-        )
+    wanted, folder = asked("LQ-Nets", GROUPS)
+    show(table(group, folder) for group in perform(wanted, GROUPS, folder))
 
 
 if __name__ == "__main__":

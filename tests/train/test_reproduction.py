@@ -1,23 +1,23 @@
-"""What `scripts/reproduce/lq` is going to run, and the sizes that it shows."""
+"""What the scripts of `scripts/reproduce` are going to run, and the sizes that they show."""
 
-import importlib.util
+import importlib
 from pathlib import Path
 
 import pytest
 
-from mcugen.train import lq
+from mcugen.train import lq, nlevel
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def script():
-    spec = importlib.util.spec_from_file_location("lq_runs", ROOT / "scripts/reproduce/lq.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def script(request):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "scripts/reproduce")
+        return importlib.import_module(request.param)
 
 
+@pytest.mark.parametrize("script", ["lq", "bernoulli", "nlevel"], indirect=True)
 def test_runs_have_names_of_their_own_and_start_from_earlier_ones(script):
     for make in script.GROUPS.values():
         seen = set()
@@ -25,11 +25,14 @@ def test_runs_have_names_of_their_own_and_start_from_earlier_ones(script):
             for run in row.runs:
                 assert run.name not in seen
                 assert run.start is None or run.start in seen
-                if isinstance(run.options, lq.Options):
-                    lq.make_grids(run.config.model, run.options)
+                assert run.teacher is None or run.teacher in seen
+                if isinstance(run.options, lq.Options | nlevel.Options):
+                    method = lq if isinstance(run.options, lq.Options) else nlevel
+                    method.make_grids(run.config.model, run.options)
             seen |= {run.name for run in row.runs}
 
 
+@pytest.mark.parametrize("script", ["lq"], indirect=True)
 @pytest.mark.parametrize(("planes", "document"), [(1, 76.2), (2, 147.2), (3, 218.3)])
 def test_sizes_are_the_documents(script, planes, document):
     assert float(script.document_size(planes).split()[0]) == pytest.approx(document, rel=0.05)
@@ -39,10 +42,12 @@ def test_sizes_are_the_documents(script, planes, document):
     assert (three - one) / 2 == pytest.approx((weights / 8 + 4 * neurons) / 1024, rel=0.01)
 
 
+@pytest.mark.parametrize("script", ["lq"], indirect=True)
 def test_a_finished_run_is_not_repeated(script, tmp_path):
-    folder = script.Folder(tmp_path)
+    runs = importlib.import_module("runs")
+    folder = runs.Folder(tmp_path)
     run = script.cifar().rows[0].runs[0]
     (tmp_path / f"{run.name}.json").write_text('{"accuracy": 0.5, "seconds": 1.0}')
     folder.perform(run)
     assert [file.name for file in tmp_path.iterdir()] == [f"{run.name}.json"]
-    assert script.table(script.cifar(), folder).row_count == 1
+    assert runs.table(script.cifar(), folder).row_count == 1
