@@ -13,7 +13,7 @@ from mcugen.errors import fail
 from mcugen.frontend.onnx import OnnxModel
 from mcugen.ir.program import Program
 from mcugen.run.original import Answer
-from mcugen.run.samples import input_boundary, memory_order, output_boundary
+from mcugen.run.samples import input_boundary, last_values, memory_order, output_boundary
 
 STAGE = "reference"
 #: Element types that come as numpy arrays, with their number in TensorProto.DataType.
@@ -95,16 +95,11 @@ class OnnxRuntimeModel:
 
 def _captured(model: OnnxModel, program: Program) -> dict[str, str]:
     """Value of the program → the tensor of the file that holds its levels."""
-    quantized = {
-        node.outputs[0]: model.graph.qualified[node.outputs[0]]
-        for node in model.graph.nodes
-        if node.target.startswith(_QUANTIZE) and model.graph.metas[node.outputs[0]].dtype in _CODES
-    }
-    last: dict[str, str] = {}
-    for name, value in program.values.items():
-        if value.meaning and value.source and value.source.node in quantized:
-            last[quantized[value.source.node]] = name  # behind a pool that waited for it
-    return {value: tensor for tensor, value in last.items()}
+    graph = model.graph
+    results = [node.outputs[0] for node in graph.nodes if node.target.startswith(_QUANTIZE)]
+    levels = {name: name for name in results if graph.metas[name].dtype in _CODES}
+    last = last_values(graph, program, levels)
+    return {value: graph.qualified[tensor] for tensor, value in last.items()}
 
 
 def _with_outputs(model: OnnxModel, names: Iterable[str]) -> bytes:

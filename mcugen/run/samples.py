@@ -1,6 +1,8 @@
 """Between a data set's real numbers and the integers that a model's input and output hold."""
 
 import itertools
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,11 +110,24 @@ def captured_nodes(graph: ExportedGraph, program: Program) -> dict[str, str]:
             real_at[source.name] = node.outputs[0]
         elif "quantize" in node.target:
             real_at[node.outputs[0]] = node.outputs[0]
+    return last_values(graph, program, real_at)
+
+
+def last_values(
+    graph: ExportedGraph, program: Program, tensors: Mapping[str, str]
+) -> dict[str, str]:
+    """Tensor of the graph → the last value of the program on the grid of its quantizer.
+
+    `tensors` has the tensor of each quantizer. Left out are values of another size: a border of
+    zeros may have become the padding of a convolution.
+    """
     found: dict[str, str] = {}
     for name, value in program.values.items():
-        if value.meaning and value.source and value.source.node in real_at:
-            found[real_at[value.source.node]] = name
-    return found
+        if value.meaning and value.source and value.source.node in tensors:
+            found[tensors[value.source.node]] = name
+    sizes = {tensor: math.prod(graph.metas[tensor].shape) for tensor in found}
+    values = program.values
+    return {one: name for one, name in found.items() if values[name].type.size == sizes[one]}
 
 
 def memory_order(value: Value, tensor: np.ndarray) -> np.ndarray:

@@ -30,6 +30,13 @@ class Broadcast(nn.Module):
         return x * self.q(self.pool(x))
 
 
+class Turned(nn.Module):
+    """Moves the channels where as many rows were."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.permute(0, 2, 1, 3)
+
+
 class TwoOutputs(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -90,6 +97,10 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], list[str]]] = {
     "silu of accumulators": (
         lambda: nn.Sequential(pixels(), conv(3, 4, 3), nn.SiLU(), i8()),
         ["rises and falls", "a quantizer of at most 8 bits in front"],
+    ),
+    "batch norm behind a transpose": (
+        lambda: nn.Sequential(pixels(), conv(3, 6, 3), Turned(), nn.BatchNorm2d(6), i8()),
+        ["per-channel values behind a transpose"],
     ),
     "two outputs": (TwoOutputs, ["the model has 2 outputs"]),
     "softmax inside": (

@@ -172,12 +172,11 @@ def _per_channel_constant(ctx: Context, node: GraphNode, name: str) -> np.ndarra
         return None
     data = finite(ctx, node, name)
     assert data is not None
-    rank = len(ctx.graph.metas[node.outputs[0]].shape)
-    channels = ctx.graph.metas[node.outputs[0]].shape[1]
-    shape = (1,) * (rank - data.ndim) + data.shape
     if data.size == 1:
         return data.reshape(1)
-    if shape[1] != channels or data.size != channels:
+    result = ctx.graph.metas[node.outputs[0]].shape
+    shape = (1,) * (len(result) - data.ndim) + data.shape
+    if len(shape) < 2 or shape[1] != result[1] or data.size != result[1]:
         raise fail(
             "lower",
             f"constant {spelled(ctx, node, name)} of shape {list(data.shape)}",

@@ -84,8 +84,8 @@ def reshaped(ctx: Context, x: Real, shape: tuple[int, ...], node: GraphNode) -> 
         return x
     if shape[:1] != x.shape[:1] or math.prod(shape) != math.prod(x.shape):
         raise fail("lower", f"a view of {list(x.shape)} as {list(shape)} mixes the batch")
-    if x.is_image and len(shape) == 2:
-        return replace(x, shape=shape)
+    if x.is_image and (len(shape) == 2 or shape == (*x.shape[:2], x.shape[3])):
+        return replace(x, shape=shape)  # flat, or a sequence: the memory may stay as it is
     if x.is_flat_image and memory_shape(shape) == x.memory:
         return replace(x, shape=shape)
     x = plain(ctx, x, node)

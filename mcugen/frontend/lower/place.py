@@ -98,6 +98,22 @@ def _check_channels(ctx: Context, x: Real, grid: Grid) -> None:
                 f"{count} per-channel values on a tensor of {channels} channels",
                 help="quantize before flattening, or use one scale per tensor",
             )
+    if _leaves_channels(ctx, x, scales):
+        raise fail(
+            "lower",
+            "per-channel values behind a transpose, or on other than images and features",
+            help="quantize before the transpose, or use one value per tensor",
+        )
+
+
+def _leaves_channels(ctx: Context, x: Real, scales: int) -> bool:
+    """Whether per-channel arrays meet a tensor whose last axis in memory is not the channel."""
+    per_channel = [index for index, one in enumerate(x.functions) if one.channels > 1]
+    per_channel += [len(x.functions)] if scales > 1 else []
+    if per_channel and len(ctx.builder.types[x.ref].shape) == 3:
+        return True
+    turns = [item.position for item in x.pending if isinstance(item.op, ops.Transpose)]
+    return any(place >= turn for place in per_channel for turn in turns)
 
 
 def _fill_level(x: Real, item: Pending, grid: Grid) -> int:

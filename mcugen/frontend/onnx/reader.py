@@ -87,10 +87,16 @@ class _Reader:
             raise fail(STAGE, "two initializers have one name", at=self._file)
         nodes = tuple(self._node(node, index) for index, node in enumerate(source.node))
         outputs = tuple(
-            self._used(self._text(value.name, f"{self._file}: output {index}, name"), "output")
+            self._output(value, f"{self._file}: output {index}")
             for index, value in enumerate(source.output)
         )
         return OnnxGraph(self._file, self._data, opset, inputs, outputs, nodes, constants)
+
+    def _output(self, value: Any, at: str) -> str:
+        name = self._text(value.name, f"{at}, name")
+        if not name:
+            raise fail(STAGE, "an output has no name", at=at)
+        return self._used(name, at)
 
     def _opset(self) -> int:
         """The version of the standard operators."""
@@ -214,13 +220,14 @@ class _Reader:
             raise fail(
                 STAGE,
                 f"tensor '{name}' is used before any node computes it",
-                at=at if at.startswith(self._file) else f"{self._file}: {at}",
+                at=at,
                 want="nodes in the order of their computation, without a cycle",
             )
         return name
 
-    def _text(self, text: str, at: str) -> str:
-        if len(text) > MAX_TEXT or not text.isprintable():
+    def _text(self, text: str | bytes, at: str) -> str:
+        """A name; protobuf gives bytes where it is no UTF-8."""
+        if isinstance(text, bytes) or len(text) > MAX_TEXT or not text.isprintable():
             want = f"at most {MAX_TEXT} printable characters"
             raise fail(STAGE, "a name cannot be shown", at=at, got=ascii(text[:60]), want=want)
         return text

@@ -9,7 +9,10 @@ import pytest
 
 from mcugen.errors import McugenError
 from mcugen.frontend.onnx import load
+from scripts.fuzz_lib.models import run
 from tests.frontend.onnx.hostile import CHANGES, RAW, changed, honest
+
+MUTANTS = 400
 
 CASES = {
     **{name: (changed(change), words) for name, (change, words) in CHANGES.items()},
@@ -27,6 +30,13 @@ def test_the_honest_model_is_read(tmp_path: Path) -> None:
         "MaxPool",
         "Linear",
     ]
+
+
+def test_mutants_are_refused_or_read() -> None:
+    """`scripts/fuzz-models onnx --inputs N` tries more."""
+    outcome = run("onnx", range(MUTANTS))
+    assert outcome.findings == []
+    assert {"read", "refused: onnx", "refused: lower"} <= set(outcome.answers)
 
 
 @pytest.mark.parametrize("name", CASES)
