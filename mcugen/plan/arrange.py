@@ -8,13 +8,13 @@ from mcugen.ir.program import Program
 from mcugen.kernels.storage import storage_of
 from mcugen.plan.buffers import Buffer, Overlap, aligned
 from mcugen.plan.choice import Candidate, Optimize, Wishes, options, taken
-from mcugen.plan.memory import Arena, plan_arena
+from mcugen.plan.memory import MOVES, Arena, plan_arena
 from mcugen.plan.order import Job, Option, Orders
 from mcugen.plan.steps import Fused
 from mcugen.target.cores import Core
 
-#: Other kernels that are tried for single steps with --optimize ram.
-TRIALS = 100
+#: Other kernels that are tried for single steps with --optimize ram, and changes of offsets then.
+TRIALS, FEW_MOVES = 100, 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,26 +65,29 @@ class Arranger:
         """As little RAM as was found; of plans that take as much, as few cycles.
 
         Kernels are taken that keep to the least peak that any kernels reach, the fastest of
-        these; then single kernels are exchanged where that saves RAM, or cycles at no RAM.
+        these, or the fastest of all where that takes no more; then single kernels are
+        exchanged where that saves RAM, or cycles at no RAM.
         """
         needs = self._needs()
-        found = self._within(max(map(min, needs)) if needs else 0, needs)
+        lowest = self._within(max(map(min, needs), default=0), needs)
+        found = min(self.fastest(), lowest, key=_cost)
         trials = TRIALS
         for index, candidates in enumerate(self._options):
             for other in candidates:
                 if trials == 0 or other.kernel.name == found.kernels[other.step.output.name]:
                     continue
                 trials, current = trials - 1, self._by_step(found)
-                tried = self._arranged([*current[:index], other, *current[index + 1 :]])
+                exchanged = [*current[:index], other, *current[index + 1 :]]
+                tried = self._arranged(exchanged, FEW_MOVES)
                 if _cost(tried) < _cost(found):
                     found = tried
-        return found
+        return min(found, self._arranged(self._by_step(found)), key=_cost)
 
     def fitting(self, limit: int) -> Arrangement:
         """The fastest plan found that takes `limit` bytes of RAM at most, else the least."""
         needs = self._needs()
         peaks = sorted({need for step in needs for need in step if need <= limit}, reverse=True)
-        lowest = max(map(min, needs))
+        lowest = max(map(min, needs), default=0)
         for peak in peaks:
             if peak < lowest:
                 break
@@ -99,7 +102,7 @@ class Arranger:
         Raises:
             McugenError: the solver is needed and not installed.
         """
-        return self._placed(found.chosen, found.exact_order, exact=True)
+        return self._placed(found.chosen, found.exact_order, MOVES, exact=True)
 
     def _needs(self) -> list[list[int]]:
         """Bytes in RAM while a step runs, by step and candidate, in the order best for all."""
@@ -125,13 +128,13 @@ class Arranger:
         by_value = {item.step.output.name: item for item in found.chosen}
         return [by_value[step.output.name] for step in self._fused.steps]
 
-    def _arranged(self, chosen: Sequence[Candidate]) -> Arrangement:
+    def _arranged(self, chosen: Sequence[Candidate], moves: int = MOVES) -> Arrangement:
         """In the order with the lowest peak, where that saves RAM; else in the program's."""
         order = self._orders([(item,) for item in chosen]).least()
-        given = self._placed(chosen, order.exact)
+        given = self._placed(chosen, order.exact, moves)
         if order.jobs == tuple(range(len(chosen))) or order.peak >= given.arena.bytes:
             return given
-        other = self._placed([chosen[index] for index in order.jobs], order.exact)
+        other = self._placed([chosen[index] for index in order.jobs], order.exact, moves)
         return min(given, other, key=lambda item: item.arena.bytes)
 
     def _orders(self, candidates: Sequence[Sequence[Candidate]]) -> Orders:
@@ -172,10 +175,10 @@ class Arranger:
         return found
 
     def _placed(
-        self, chosen: Sequence[Candidate], exact_order: bool, exact: bool = False
+        self, chosen: Sequence[Candidate], exact_order: bool, moves: int, exact: bool = False
     ) -> Arrangement:
         buffers, overlaps = self._buffers(chosen)
-        arena = plan_arena(buffers, overlaps, exact=exact)
+        arena = plan_arena(buffers, overlaps, moves=moves, exact=exact)
         return Arrangement(tuple(chosen), tuple(buffers), arena, exact_order)
 
     def _buffers(self, chosen: Sequence[Candidate]) -> tuple[list[Buffer], list[Overlap]]:

@@ -13,8 +13,8 @@ from mcugen.plan.bound import raised_bound
 from mcugen.plan.buffers import Buffer, Overlap, Rules, aligned, rules, saved
 from mcugen.plan.solver import solved
 
-#: Changes to the best of the usual orders that are tried where it misses the lower bound, and how
-#: many pairs of buffers they may look at.
+#: Changes that are tried to the best of the usual orders, and how many pairs of buffers they may
+#: look at.
 MOVES = 5000
 WORK = 4_000_000
 
@@ -33,7 +33,11 @@ class Arena:
 
 
 def plan_arena(
-    buffers: Sequence[Buffer], overlaps: Iterable[Overlap] = (), *, exact: bool = False
+    buffers: Sequence[Buffer],
+    overlaps: Iterable[Overlap] = (),
+    *,
+    moves: int = MOVES,
+    exact: bool = False,
 ) -> Arena:
     """The smallest arena found; the same for the same arguments.
 
@@ -41,6 +45,7 @@ def plan_arena(
         buffers: what needs memory.
         overlaps: which outputs may run over which inputs, each of which must die in the step in
             which the output is born.
+        moves: how many changes are tried where the bound is missed.
         exact: let a solver look for less where the bound is missed.
 
     Raises:
@@ -51,7 +56,7 @@ def plan_arena(
     pairs = rules(buffers, overlaps)
     order = _usual(buffers, pairs)
     bound = raised_bound(buffers, pairs, peak, _total(buffers, _place(order, pairs)))
-    best = _place(_improved(order, pairs, bound), pairs)
+    best = _place(_improved(order, pairs, bound, moves), pairs)
     if exact and bound < _total(buffers, best):
         best, bound = solved(buffers, pairs, best, bound)
     return Arena(best, _total(buffers, best), bound, peak_step, peak)
@@ -67,14 +72,14 @@ def _usual(buffers: Sequence[Buffer], pairs: Rules) -> list[Buffer]:
     return min(orders, key=lambda order: _total(order, _place(order, pairs)))
 
 
-def _improved(order: list[Buffer], pairs: Rules, enough: int) -> list[Buffer]:
+def _improved(order: list[Buffer], pairs: Rules, enough: int, moves: int) -> list[Buffer]:
     """`order` with buffers moved at random, one at a time, where that costs no byte.
 
     Half of them end where the arena does, and move ahead.
     """
     offsets, chance = _place(order, pairs), random.Random(0)
     best, least = order, _total(order, offsets)
-    for _ in range(min(MOVES, WORK // (len(pairs.above) or 1))):
+    for _ in range(min(moves, WORK // (len(pairs.above) or 1))):
         if least <= enough:
             break
         order = best.copy()

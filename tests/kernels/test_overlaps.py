@@ -97,8 +97,8 @@ def _layers(core: str, most: int) -> list[Layer]:
 def _written(layer: Layer, core: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The layer's C with its input just as far above its output as it may be."""
 
-    def place(buffers: Sequence[Buffer], overlaps: Sequence[Overlap], *, exact: bool) -> Arena:
-        del overlaps, exact
+    def place(buffers: Sequence[Buffer], overlaps: Sequence[Overlap], **_: object) -> Arena:
+        del overlaps
         rooms = {item.name: item.room for item in buffers}
         source, output = layer.program.inputs[0].name, layer.program.output
         offsets = {output: 0, source: aligned(layer.distance)}

@@ -64,6 +64,12 @@ def test_the_least_is_never_more(seed: int) -> None:
     assert small.arena.bytes < fast.arena.bytes or small.cycles <= fast.cycles
 
 
+@pytest.mark.parametrize("network", [resnet8, dscnn])
+def test_nothing_is_paid_for_nothing(network: Callable[[], Program]) -> None:
+    small = _arranged(network(), LEAST)
+    assert (small.saved_bytes > 0) == (small.added_cycles > 0)
+
+
 @pytest.mark.parametrize("make", [_planes, lambda: random_program(3), lambda: random_program(17)])
 def test_a_limit_is_kept_by_the_fastest_plan_that_keeps_it(make: object) -> None:
     assert callable(make)
@@ -92,7 +98,7 @@ def test_the_solver_agrees_with_the_proofs() -> None:
 
 
 def test_a_missing_solver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mcugen.plan.memory.MOVES", 0)
+    monkeypatch.setattr("mcugen.plan.memory.WORK", 0)
     programs = map(random_program, range(200))
     arenas = ((program, _arranged(program, LEAST).taken.arena) for program in programs)
     missed = next(program for program, arena in arenas if arena.bytes < _greedy(program))

@@ -3,11 +3,20 @@
 import itertools
 from collections.abc import Mapping
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mcugen.plan.buffers import Buffer, Overlap
 from mcugen.plan.memory import plan_arena
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_moves() -> object:
+    """What must hold does so however long offsets are searched."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mcugen.plan.memory.WORK", 1000)
+        yield
 
 
 @st.composite
