@@ -103,6 +103,9 @@ def fully_connected(model: Model, x: Grid) -> Grid:
 
 def _second(model: Model, x: Grid) -> tuple[int, float]:
     """Another operand of the shape of `x`, or a constant, and its scale."""
+    if model.pick(0, 0, 1):
+        smaller = _smaller(model, x)
+        return smaller.index, smaller.scale
     others = [item for item in model.made if item.shape == x.shape]
     if model.pick(0, 1) and others:
         other = others[int(model.rng.integers(len(others)))]
@@ -111,6 +114,16 @@ def _second(model: Model, x: Grid) -> tuple[int, float]:
     scale, zero = model.scale(x.scale), model.zero()
     data = model.rng.integers(-128, 128, shape)
     return model.writer.constant("c", data, INT8, [scale], [zero]), float(np.float32(scale))
+
+
+def _smaller(model: Model, x: Grid) -> Grid:
+    """A part of `x` that is one long in some axes."""
+    first = [0 if model.pick(0, 1) else extent for extent in x.shape]
+    shape = tuple(extent or 1 for extent in first)
+    y = model.made_of(shape, x.scale, x.zero)
+    inputs = [x.index, model.ints([0] * len(shape)), model.ints(shape)]
+    model.writer.operator(CODES.SLICE, inputs, [y.index], "SliceOptions")
+    return y
 
 
 def _arithmetic(code: int, table: str, product: bool) -> Callable[[Model, Grid], Grid]:

@@ -5,11 +5,12 @@ rescaled once. Where an operand is a constant, the result is a function of the o
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mcugen.errors import fail
+from mcugen.frontend.tflite.broadcast import broadcast_shape, spread
 from mcugen.frontend.tflite.context import STAGE, Activation, Context, grid
 from mcugen.frontend.tflite.epilogues import (
     activation_range,
@@ -36,6 +37,8 @@ class _Operand:
     tensor: Tensor
     scale: float
     zero: int
+    ref: str = ""
+    """Of a computed tensor, in the shape of the result."""
 
     @property
     def activation(self) -> bool:
@@ -84,7 +87,7 @@ def _scaled(ctx: Context, operator: Operator, x: _Operand, pair: tuple[int, int]
     """A computed operand times its scale and 2^20."""
     low, high = multiplied(x.centred[[0, -1]], pair, _LEFT)
     op = ops.Rescale(
-        ctx.refs[x.tensor.index],
+        x.ref,
         ctx.numbers(operator, f"{role}.bias", np.array([-x.zero])),
         ctx.numbers(operator, f"{role}.multiplier", np.array(pair[:1])),
         ctx.numbers(operator, f"{role}.exponent", np.array(pair[1:])),
@@ -105,20 +108,19 @@ def multiply(ctx: Context, operator: Operator) -> None:
     if not (x.activation and y.activation):
         _of_one(ctx, operator, multiplied(x.centred * y.centred, pair))
         return
-    refs = (ctx.refs[item.tensor.index] for item in (x, y))
-    acc = ctx.add(operator, ops.Mul(*refs, x_zero=x.zero, y_zero=y.zero), "product")
+    acc = ctx.add(operator, ops.Mul(x.ref, y.ref, x_zero=x.zero, y_zero=y.zero), "product")
     ctx.finish(operator, rescaled_by(ctx, operator, acc, [pair], result))
 
 
 def _operands(ctx: Context, operator: Operator) -> tuple[_Operand, _Operand]:
-    """Both sides; one at least is computed, and shapes are equal but for a constant's."""
+    """Both sides, of one shape where both are computed; one at least is."""
     tensors = ctx.present(operator, 0), ctx.present(operator, 1)
     x, y = (_Operand(tensor, *grid(operator, tensor, ("int8",))) for tensor in tensors)
     if not (x.activation or y.activation):
         raise fail(STAGE, f"{operator.name} of two constants", want="a computed operand")
-    if x.activation and y.activation and x.tensor.shape != y.tensor.shape:
-        got = f"{list(x.tensor.shape)} and {list(y.tensor.shape)}"
-        raise fail(STAGE, f"{operator.name} of two computed tensors of different shapes", got=got)
+    if x.activation and y.activation:
+        onto = broadcast_shape(x.tensor.shape, y.tensor.shape)
+        return _spread(ctx, operator, x, onto), _spread(ctx, operator, y, onto)
     for constant, other in ((x, y), (y, x)):
         shape = constant.tensor.shape
         last = shape[-1] if shape else 1
@@ -129,6 +131,11 @@ def _operands(ctx: Context, operator: Operator) -> tuple[_Operand, _Operand]:
             want = "one number, or one for each channel"
             raise fail(STAGE, f"a constant of {operator.name} does not fit", got=got, want=want)
     return x, y
+
+
+def _spread(ctx: Context, operator: Operator, x: _Operand, onto: tuple[int, ...]) -> _Operand:
+    ref = ctx.refs[x.tensor.index]
+    return replace(x, ref=spread(ctx, operator, ref, x.tensor.shape, onto))
 
 
 def _of_one(ctx: Context, operator: Operator, scaled: np.ndarray) -> None:
