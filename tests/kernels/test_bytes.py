@@ -32,11 +32,12 @@ from tests.kernels.comparing import (
 )
 
 M4 = core_named("cortex-m4")
-KERNELS = {
-    conv2d_layer: "conv2d_paired",
-    linear_layer: "linear_paired",
-    winograd_layer: "conv2d_winograd",
-}
+CASES: list[tuple[Callable[[int], Program], str]] = [
+    (conv2d_layer, "conv2d_paired"),
+    (linear_layer, "linear_paired"),
+    (winograd_layer, "conv2d_winograd"),
+    (winograd_layer, "conv2d_winograd_bytes"),
+]
 BUILDS = [
     ("cortex-m4", ()),
     ("cortex-m4", ("-DMODEL_PORTABLE",)),
@@ -46,33 +47,36 @@ BUILDS = [
 ]
 
 
-def _layers(make: Callable[[int], Program], seeds: range) -> list[Program]:
+def _layers(make: Callable[[int], Program], kernel: str, seeds: range) -> list[Program]:
     """Programs that the kernel takes: nearly all."""
-    programs = [
-        program for program in map(make, seeds) if KERNELS[make] in kernel_names(program, M4)
-    ]
+    programs = [program for program in map(make, seeds) if kernel in kernel_names(program, M4)]
     assert len(programs) > 0.9 * len(seeds)
     return programs
 
 
-@pytest.mark.parametrize("make", KERNELS)
-def test_host_equals_the_interpreter(make: Callable[[int], Program], tmp_path: Path) -> None:
-    compare_on_host(_layers(make, range(200, 260)), KERNELS[make], M4, tmp_path)
+@pytest.mark.parametrize(("make", "kernel"), CASES)
+def test_host_equals_the_interpreter(
+    make: Callable[[int], Program], kernel: str, tmp_path: Path
+) -> None:
+    compare_on_host(_layers(make, kernel, range(200, 250)), kernel, M4, tmp_path)
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang", "cortex-m4", "cortex-m0plus"])
 def test_compilers_have_nothing_to_say(compiler: str, tmp_path: Path) -> None:
-    layers = [(item, KERNELS[make]) for make in KERNELS for item in _layers(make, range(25))]
+    layers = [
+        (item, kernel) for make, kernel in CASES[:3] for item in _layers(make, kernel, range(25))
+    ]
+    layers += [(item, CASES[3][1]) for item in _layers(*CASES[3], range(50, 65))]
     compile_quietly(layers, M4, compiler, tmp_path)
 
 
 @pytest.mark.parametrize(("core", "flags"), BUILDS)
-@pytest.mark.parametrize("make", KERNELS)
+@pytest.mark.parametrize(("make", "kernel"), CASES)
 def test_cores_equal_the_interpreter_in_constant_time(
-    make: Callable[[int], Program], core: str, flags: Sequence[str], tmp_path: Path
+    make: Callable[[int], Program], kernel: str, core: str, flags: Sequence[str], tmp_path: Path
 ) -> None:
-    for program in _layers(make, range(300, 315)):
-        compare(program, KERNELS[make], core_named(core), flags, tmp_path)
+    for program in _layers(make, kernel, range(300, 312)):
+        compare(program, kernel, core_named(core), flags, tmp_path)
 
 
 def _linear(weights: np.ndarray, kind: Int, zero: int) -> Program:
@@ -119,7 +123,8 @@ def test_winograd_sums_at_their_ends(tmp_path: Path) -> None:
         data = np.clip(data, -128, 127)[..., None] * np.ones(128, int)
         acc = b.op(ops.Conv2d(b.x, b.const(data, Int(8, True, -128, 127)), x_zero=kind.lo))
         program = b.done(make(b, acc, INT8, np.random.default_rng(1)))
-        compare(program, "conv2d_winograd", M4, (), tmp_path)
+        for kernel in ("conv2d_winograd", "conv2d_winograd_bytes"):
+            compare(program, kernel, M4, (), tmp_path)
 
 
 #: Cycles for a product, of whole layers.
@@ -130,6 +135,7 @@ MOST = {
     "3x3 of 16 by Winograd": (_convolution(16, 16, 16, 3), "conv2d_winograd", 0.75),
     "3x3 of 32 by Winograd": (_convolution(16, 32, 32, 3), "conv2d_winograd", 0.62),
     "3x3 of 64 by Winograd": (_convolution(8, 64, 64, 3), "conv2d_winograd", 0.55),
+    "3x3 of 64 by Winograd of bytes": (_convolution(8, 64, 64, 3), "conv2d_winograd_bytes", 0.81),
     "3x3 of 32 in steps of 2": (_convolution(16, 32, 64, 3, 2), "conv2d_paired", 1.15),
     "3x3 of 3": (_convolution(16, 3, 16, 3), "conv2d_paired", 1.9),
     "linear": (_linear(np.full((64, 200), 30), INT8, 3), "linear_paired", 1.35),

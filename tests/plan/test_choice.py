@@ -57,7 +57,7 @@ def test_measured_cycles_take_the_place_of_predicted_ones() -> None:
 
 
 def test_speed_takes_little_flash_unless_all_of_it_may_go() -> None:
-    """Winograd's weights for 64 channels take 95 KB more than weights as they are."""
+    """Winograd's sums of weights for 64 channels take 95 KB more than weights as they are."""
     steps = fuse(bench_bytes.LAYERS["int8 3x3 64 to 64, 8x8"]()).steps
     (thrifty,) = choose(steps, M4, Wishes())
     (lavish,) = choose(steps, M4, Wishes(flash_spare=None))
