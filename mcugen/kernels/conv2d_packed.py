@@ -47,6 +47,16 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Tile:
+    """Tiles of which the same positions are outputs."""
+
+    first: int
+    end: int
+    before: int
+    """The tiles behind begin there."""
+
+
+@dataclass(frozen=True)
 class Context:
     ring: Ring
     sums: Sums
@@ -73,13 +83,15 @@ class Context:
     pieces: int
     """Of a run."""
     channels_out: int
+    tiles: tuple[Tile, ...]
+    """The kinds of tiles in a row, from the left."""
     pieces_at: int
     """Where the places of pieces lie in scratch memory, and the sums."""
     sums_at: int
 
 
 def accepts(step: Step, core: Core) -> bool:
-    return core.dsp and _best(step) is not None
+    return core.multiply_long and _best(step, core) is not None
 
 
 def _size(step: Step) -> tuple[int, int]:
@@ -99,7 +111,7 @@ def _operands(step: Step) -> Operands:
     return operands_of(step, padded=geometry(step, _size(step)).clipped)
 
 
-def _best(step: Step) -> tuple[Sums, np.ndarray] | None:
+def _best(step: Step, core: Core) -> tuple[Sums, np.ndarray] | None:
     """The cheapest form, with its weights; none where no form computes the step."""
     op = step.op
     if not isinstance(op, ops.Conv2d) or op.groups > 1:
@@ -118,6 +130,7 @@ def _best(step: Step) -> tuple[Sums, np.ndarray] | None:
         inputs=_GROUPS,
         weights=_WEIGHTS,
         distance=source.type.channels,
+        core=core,
     )
     return min(made, key=lambda item: _cycles(step, item[0]), default=None)
 
@@ -134,10 +147,21 @@ def _forms(operands: Operands) -> Iterator[tuple[Packing, np.ndarray]]:
             v[:, :, :width] = operands.v
             v = v.reshape(out, height * groups, 1, taps, depth).transpose(0, 1, 4, 2, 3)
             for outputs in range(1, _MOST + 1):
-                form = long(pixels, taps, outputs)
-                packing = widest(form, u=operands.inputs, v=operands.weights)
-                if packing and packing.products > 1:
-                    yield packing, v
+                forms = long(pixels, taps, outputs)
+                found = {widest(form, u=operands.inputs, v=operands.weights) for form in forms}
+                for packing in sorted(filter(None, found), key=lambda item: item.bits):
+                    if packing.products > 1:
+                        yield packing, v
+
+
+def _tile_kinds(made: Sums, columns: int) -> tuple[Tile, ...]:
+    kinds: list[Tile] = []
+    for left in range(-made.carried, columns, made.tile):
+        kind = Tile(max(0, -left), min(columns - left, made.tile), left + made.tile)
+        if kinds and (kinds[-1].first, kinds[-1].end) == (kind.first, kind.end):
+            kinds.pop()
+        kinds.append(kind)
+    return tuple(kinds)
 
 
 def _tiles(step: Step, made: Sums) -> int:
@@ -159,15 +183,13 @@ def _stored(step: Step, planes: int) -> int:
 
 
 def cost(step: Step, core: Core) -> int:
-    del core
-    found = _best(step)
+    found = _best(step, core)
     assert found is not None  # accepts
     return _cycles(step, found[0])
 
 
 def build(step: Step, core: Core) -> Recipe:
-    del core
-    found, operands = _best(step), _operands(step)
+    found, operands = _best(step, core), _operands(step)
     assert found is not None  # accepts
     made, v = found
     window, (vertical, horizontal) = geometry(step, _size(step)), _windows(step)
@@ -199,6 +221,7 @@ def build(step: Step, core: Core) -> Recipe:
         tap_groups=tap_groups,
         pieces=channels // made.schedule.piece,
         channels_out=step.accumulator.channels,
+        tiles=_tile_kinds(made, window.columns.output),
         pieces_at=rows.words,
         sums_at=sums_at,
     )

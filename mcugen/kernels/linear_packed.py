@@ -75,14 +75,14 @@ class Context:
 
 
 def accepts(step: Step, core: Core) -> bool:
-    return core.dsp and _best(step) is not None
+    return core.dsp and _best(step, core) is not None
 
 
 def _operands(step: Step) -> Operands:
     return operands_of(step, padded=False)
 
 
-def _best(step: Step) -> tuple[Sums, np.ndarray] | None:
+def _best(step: Step, core: Core) -> tuple[Sums, np.ndarray] | None:
     """The cheapest form, with its weights; none where no form computes the step."""
     if not step.main_is(ops.Linear):
         return None
@@ -91,7 +91,9 @@ def _best(step: Step) -> tuple[Sums, np.ndarray] | None:
     if packing is None or not operands.narrow:
         return None
     forms = [(packing, _weights(step, packing, operands))]
-    return next(best(forms, operands.inputs, inputs=1, weights=_OUTPUTS, distance=0), None)
+    return next(
+        best(forms, operands.inputs, inputs=1, weights=_OUTPUTS, distance=0, core=core), None
+    )
 
 
 def _weights(step: Step, packing: Packing, operands: Operands) -> np.ndarray:
@@ -129,8 +131,7 @@ def _turns(bits: int, packing: Packing) -> tuple[Turn, ...]:
 
 
 def cost(step: Step, core: Core) -> int:
-    del core
-    found = _best(step)
+    found = _best(step, core)
     assert found is not None  # accepts
     source, element = step.inputs[0], step.output.type.element
     planes = element.count if isinstance(element, Planes) else 1
@@ -139,8 +140,7 @@ def cost(step: Step, core: Core) -> int:
 
 
 def build(step: Step, core: Core) -> Recipe:
-    del core
-    found, operands = _best(step), _operands(step)
+    found, operands = _best(step, core), _operands(step)
     assert found is not None  # accepts
     made, v = found
     final, steps = final_of(operands), len(_order(step, made.packing))

@@ -10,6 +10,7 @@ from mcugen.passes.drop_dead import drop_dead
 from mcugen.passes.remove_constant_channels import remove_constant_channels
 from mcugen.passes.requantize_rescale import requantize_rescale
 from mcugen.passes.requantize_sum import requantize_sum
+from mcugen.passes.requantize_threshold import requantize_threshold
 from mcugen.passes.share_common import share_common
 
 Pass = Callable[[Program], Program]
@@ -22,6 +23,7 @@ PIPELINE: tuple[Pass, ...] = (
     requantize_rescale,
     share_common,
     absorb_direction,
+    requantize_threshold,
     remove_constant_channels,
 )
 

@@ -12,8 +12,8 @@ from dataclasses import replace
 import numpy as np
 
 from mcugen.ir import ops
-from mcugen.ir.program import Const, Node, Program, constant
-from mcugen.ir.types import spanning
+from mcugen.ir.program import Const, Node, Program
+from mcugen.passes.even import accumulator_ends, as_requantize
 from mcugen.passes.staircase import Affine, affine, steps_of
 
 #: Bits behind the point of biases that need not be exact.
@@ -47,35 +47,16 @@ def _replaced(
         if proven:
             return node
         found = _coarse(found)
-    if _ends(program, op, found) != (kind.integer.lo, kind.integer.hi):
-        return node
-    names = [
-        _constant(program, consts, f"{node.result.name[1:]}.{role}", values)
-        for role, values in (("factor", found.multiplier), ("start", found.bias))
-    ]
-    requantize = ops.Requantize(op.x, *names, shift=found.shift, lo=op.lo, hi=op.hi)
-    return Node(node.result, requantize)
-
-
-def _ends(program: Program, op: ops.Rescale, found: Affine) -> tuple[int, int]:
-    """What the result reaches, on accumulators too that a channel of its own does not take."""
-    x = program.env.type(op.x).integer
-    low, high = (
-        np.clip((end * found.multiplier + found.bias) >> found.shift, op.lo, op.hi)
-        for end in (x.lo, x.hi)
-    )
-    return int(low.min()), int(high.max())
+    return as_requantize(program, node, found, (op.lo, op.hi), consts)
 
 
 def _affine(program: Program, op: ops.Rescale, maker: Node | None) -> Affine:
-    env, element = program.env, program.env.type(op.x).integer
+    env = program.env
     multiplier, exponent = env.data(op.multiplier), env.data(op.exponent)
     slope = multiplier * 2.0 ** (exponent + op.left - 31)
     rows = max(len(env.data(ref)) for ref in (op.bias, op.multiplier, op.exponent))
-    low, high = (np.full(rows, end, np.int64) for end in (element.lo, element.hi))
-    if maker is not None and isinstance(maker.op, ops.Conv2d | ops.Linear) and rows > 1:
-        low, high = maker.op.products(env).bounds
-    steps = steps_of(lambda x: op.apply(x, env), (low, high), (op.lo, op.hi))
+    ends = accumulator_ends(program, op.x, maker, rows)
+    steps = steps_of(lambda x: op.apply(x, env), ends, (op.lo, op.hi))
     return affine(steps, np.broadcast_to(slope, rows))
 
 
@@ -84,13 +65,3 @@ def _coarse(found: Affine) -> Affine:
     step = max(0, found.shift - _BIAS_BITS)
     half = (1 << step) >> 1
     return replace(found, bias=(found.bias + half) >> step << step)
-
-
-def _constant(program: Program, consts: list[Const], base: str, values: np.ndarray) -> str:
-    """A new constant, one number where all are equal."""
-    taken = {const.name for const in (*program.consts, *consts)}
-    while f"@{base}" in taken:
-        base += ".again"
-    values = values[:1] if (values == values[0]).all() else values
-    consts.append(constant(base, values, spanning(int(values.min()), int(values.max()))))
-    return consts[-1].name

@@ -146,8 +146,9 @@ def _steps(acc: np.ndarray, levels: np.ndarray, clamp: tuple[int, int]) -> Steps
     has_below, has_at = place > 0, place < len(values)
     below = most[np.maximum(place - 1, 0)]
     at = least[np.minimum(place, len(values) - 1)]
-    columns = (part[:, None] for part in (level, below, at, has_below, has_at))
-    return Steps(int(values[0]), *columns)
+    reach = int(np.abs(acc).max())
+    level, below, at = level[:, None], below[:, None], at[:, None]
+    return Steps(int(values[0]), level, below, at, has_below[:, None], has_at[:, None], reach)
 
 
 def _replaced(program: Program, found: _Sum, chosen: _Found) -> Program:

@@ -36,6 +36,8 @@ class Steps:
     """From here on it has reached the level."""
     has_below: np.ndarray
     has_at: np.ndarray
+    reach: int
+    """The largest |x|."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +74,9 @@ def steps_of(
         # Where the search is over, begin is middle is end: nothing may move.
         reached = (function(np.minimum(middle, high)) >= level) | (begin == end)
         begin, end = np.where(reached, begin, middle + 1), np.where(reached, middle, end)
-    return Steps(lowest, level, begin - 1, np.minimum(begin, high), begin > low, begin <= high)
+    reach = int(max(np.abs(low).max(), np.abs(high).max()))
+    at = np.minimum(begin, high)
+    return Steps(lowest, level, begin - 1, at, begin > low, begin <= high, reach)
 
 
 def affine(steps: Steps, slope: np.ndarray) -> Affine:
@@ -105,8 +109,7 @@ def _affine(steps: Steps, shift: int) -> Affine:
 
 def _shift(steps: Steps, slope: np.ndarray, product_bits: int) -> int:
     """The largest at which multipliers fit 31 bits, and products and levels `product_bits`."""
-    reach = max(int(np.abs(bounds).max()) for bounds in (steps.below, steps.at))
-    multiplier_bits = min(31, product_bits - reach.bit_length())
+    multiplier_bits = min(31, product_bits - steps.reach.bit_length())
     level_bits = int(np.abs(steps.level).max()).bit_length()
     wanted = multiplier_bits - 1 - int(np.floor(np.log2(max(float(slope.max()), 2.0**-31))))
     return int(np.clip(wanted, 0, product_bits - level_bits))

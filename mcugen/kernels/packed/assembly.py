@@ -149,7 +149,7 @@ def _sum(sums: Sums, output: int, position: int, first: str) -> list[str]:
 def _add(sums: Sums, part: Part, to: str, first: str) -> list[str]:
     """`to` = `first` + a limb, which may lie in both words of its accumulator."""
     low, high = _accumulator(sums, part.input, part.weight)
-    bits, shift = sums.packing.bits, part.shift
+    bits, shift = part.bits, part.shift
     if shift >= 32 or shift + bits <= 32:
         word, shift = (high, shift - 32) if shift >= 32 else (low, shift)
         if shift + bits == 32:

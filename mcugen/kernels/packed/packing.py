@@ -15,8 +15,9 @@ v_1 + v_0·2^B, and limb 1 of the sum of both halves' products is the sum of fou
 of no use, and what is above limb 1 leaves the accumulator.
 
 Many products X·W are added in an accumulator. Each limb starts at a bias that keeps it within
-[0, 2^B), so that none borrows from the next. Those of limbs whose sums meet in one output (i,
-i + P, …) add up to 2^(B − 1), which the start of the sums takes off again.
+[0, 2^B), so that none borrows from the next (the last may have fewer bits). Those of limbs whose
+sums meet in one output (i, i + P, …) add up to 2^(B − 1), which the start of the sums takes off
+again.
 """
 
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ class Limb:
     """i; in a convolution, an output's position in the tile, from the first pixel's."""
     shift: int
     """Its lowest bit."""
+    bits: int
+    """B, or what is left of the accumulator."""
     taps: tuple[int, ...]
     """Taps k whose products it holds, with pixels p = index − (T − 1 − k)."""
     bias: int
@@ -100,7 +103,9 @@ class Packing:
         share = (before + len(taps)) * self.bias // self.taps - before * self.bias // self.taps
         if self.paired:
             share = self.bias
-        return Limb(output, index, self.bits * (self.width * output + index), taps, share)
+        shift = self.bits * (self.width * output + index)
+        bits = min(self.bits, _WORD_BITS * (2 - self.paired) - shift)
+        return Limb(output, index, shift, bits, taps, share)
 
     def _taps(self, index: int) -> tuple[int, ...]:
         last = self.taps - 1
@@ -162,6 +167,11 @@ def widest(form: Packing, *, u: tuple[int, int], v: tuple[int, int]) -> Packing 
 PAIRED = Packing(2, 2, 1, 16, paired=True)
 
 
-def long(pixels: int, taps: int, outputs: int) -> Packing:
-    """SMLAL's, with the widest limbs."""
-    return Packing(pixels, taps, outputs, min(31, 64 // (outputs * (pixels + taps - 1))))
+def long(pixels: int, taps: int, outputs: int) -> tuple[Packing, Packing]:
+    """SMLAL's with the widest limbs of one size, and with a smaller last one."""
+    limbs = outputs * (pixels + taps - 1)
+    even = min(31, 64 // limbs)
+    return (
+        Packing(pixels, taps, outputs, even),
+        Packing(pixels, taps, outputs, min(31, (64 - even // 2) // max(1, limbs - 1))),
+    )

@@ -66,14 +66,15 @@ def _growth(packing: Packing, v: np.ndarray, u: tuple[int, int]) -> np.ndarray:
 def _ends(packing: Packing, growth: np.ndarray) -> tuple[bool, ...]:
     """As many pieces as possible one after the other; none where a piece alone is too much."""
     bias = np.array([limb.bias for limb in packing.limbs])[:, None]
+    most = np.array([2**limb.bits for limb in packing.limbs])[:, None]
     low, high = bias, bias
     ends: list[bool] = []
     for piece in range(growth.shape[-1]):
         low, high = low + growth[:, 0, :, piece], high + growth[:, 1, :, piece]
-        if ends and (low.min() < 0 or high.max() >= 2**packing.bits):
+        if ends and (low.min() < 0 or (high >= most).any()):
             ends[-1] = True
             low, high = bias + growth[:, 0, :, piece], bias + growth[:, 1, :, piece]
-        if low.min() < 0 or high.max() >= 2**packing.bits:
+        if low.min() < 0 or (high >= most).any():
             return ()
         ends.append(False)
     return (*ends[:-1], True)
@@ -103,10 +104,10 @@ def prove(packing: Packing, schedule: Schedule, words: np.ndarray, u: tuple[int,
             taps = part[..., limb.output, :, :][..., list(limb.taps)]
             low = limb.bias + np.minimum(taps * u[0], taps * u[1]).sum(axis=(-1, -2, -3)).min()
             high = limb.bias + np.maximum(taps * u[0], taps * u[1]).sum(axis=(-1, -2, -3)).max()
-            if low < 0 or high >= 2**packing.bits:
+            if low < 0 or high >= 2**limb.bits:
                 raise fail(
                     "plan",
                     f"limb {limb.index} could overflow within {length} products",
                     got=f"[{low}..{high}]",
-                    want=f"[0..{2**packing.bits - 1}]",
+                    want=f"[0..{2**limb.bits - 1}]",
                 )

@@ -2,7 +2,7 @@
 
 For a block of outputs, J words of weights at a time meet G words of the input; after each segment
 limbs are added to sums in memory. templates/packed_sums.j2 lays it out, `assembly` prints the loop
-for cores with SMLAL in one cycle.
+for cores with SMLAL.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,11 +14,12 @@ from mcugen.kernels.constants import Constant, bit_words
 from mcugen.kernels.packed.operands import Operands
 from mcugen.kernels.packed.packing import Limb, Packing, weight_words
 from mcugen.kernels.packed.schedule import Schedule, prove, schedules
+from mcugen.target.cores import Core
 
 #: The place of a piece lies above two flags: limbs become sums behind it, it is the last.
 FLAG_BITS = 2
 #: Steps that the loop may hold.
-_MOST_UNROLLED = 24
+_MOST_UNROLLED = 32
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Part:
     """Word of the input and word of weights whose product the accumulator holds."""
     weight: int
     shift: int
+    bits: int
     position: int
     """Of the sum among those of its output."""
 
@@ -46,6 +48,8 @@ class Sums:
     distance: int
     """Words from one word of the input to the other, where there are two."""
     blocks: int
+    fast: bool
+    """SMLAL takes one cycle (see `Core.dsp`)."""
 
     @property
     def unrolled(self) -> int:
@@ -93,8 +97,9 @@ class Sums:
         return self.outputs + steps * self.weights
 
     @property
-    def mask(self) -> int:
-        return 2**self.packing.bits - 1
+    def assembly_macro(self) -> str:
+        """What compilers define where the assembly can be used."""
+        return "__ARM_FEATURE_DSP" if self.fast else "__thumb2__"
 
     @property
     def start(self) -> tuple[int, int]:
@@ -106,7 +111,7 @@ class Sums:
         word, own = divmod(output, self.packing.outputs)
         limbs = [limb for limb in self.packing.useful if limb.output == own]
         return tuple(
-            Part(x, word, limb.shift, self._position(limb, x))
+            Part(x, word, limb.shift, limb.bits, self._position(limb, x))
             for x in range(self.inputs)
             for limb in limbs
         )
@@ -116,8 +121,8 @@ class Sums:
 
     @property
     def cycles(self) -> int:
-        """Of one call on Cortex-M4, as the cycle model counts them."""
-        step = (20 if self.inputs == 1 else 16) if self.packing.paired else 9
+        """Of one call, as the cycle model counts them."""
+        step = 20 if self.packing.paired else 9 if self.fast else 29
         piece = 13 + step * self.schedule.piece + 6 * self.turns * (self.turns > 1)
         limbs = len(self.packing.useful) * self.inputs * self.weights
         sums = self.outputs * self.positions
@@ -136,6 +141,7 @@ def best(
     inputs: int,
     weights: int,
     distance: int,
+    core: Core,
 ) -> Iterator[tuple[Sums, np.ndarray]]:
     """The cheapest way to sum in each form, with its weights; nothing where limbs overflow at once.
 
@@ -145,6 +151,7 @@ def best(
         inputs: G.
         weights: J.
         distance: words from one word of the input to the other.
+        core: what it is for.
     """
     for packing, v in forms:
         block = weights * packing.outputs
@@ -152,7 +159,7 @@ def best(
         whole = np.zeros((blocks * block, *v.shape[1:]), np.int64)
         whole[: len(v)] = v
         made = [
-            Sums(packing, item, inputs, weights, distance, blocks)
+            Sums(packing, item, inputs, weights, distance, blocks, core.dsp)
             for item in schedules(packing, whole, u)
         ]
         if made:
