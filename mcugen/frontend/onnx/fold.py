@@ -12,6 +12,8 @@ from mcugen.frontend.onnx.translation import Call
 from mcugen.frontend.onnx.values import Live, Scaling, Stored
 
 _ARITHMETIC = ("int32", "int64", "float32", "float64")
+#: Types that numpy has, and casts go between.
+_PLAIN = (*_ARITHMETIC, "bool", "int8", "uint8", "int16", "uint16")
 
 
 def constant(call: Call) -> None:
@@ -104,7 +106,7 @@ def cast(call: Call) -> None:
     call.ignore("saturate", "round_mode")
     to = DTYPES.get(call.integer("to", 0), "")
     found = _plain(call, 0)
-    if to not in (*_ARITHMETIC, "bool"):
+    if to not in _PLAIN:
         raise call.node.wrong("a constant is cast to an unknown type", got=to or None)
     if found.data.dtype.kind == "f" and not np.isfinite(found.data).all():
         raise call.node.wrong("input 0 has NaN or infinite values")
@@ -114,7 +116,7 @@ def cast(call: Call) -> None:
 
 def _plain(call: Call, index: int) -> Known:
     found = call.value(index)
-    if not isinstance(found, Known) or found.dtype not in (*_ARITHMETIC, "bool"):
+    if not isinstance(found, Known) or found.dtype not in _PLAIN:
         raise call.node.wrong(f"input {index} is no constant of plain numbers")
     return found
 

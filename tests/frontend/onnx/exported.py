@@ -34,6 +34,31 @@ class Residual(nn.Module):
         return self.last(nn.functional.adaptive_avg_pool2d(x, 1).flatten(1))
 
 
+class FakeQuantized(nn.Module):
+    """A network as quantization-aware training leaves it: PyTorch exports QDQ pairs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(1, 6, 3, padding=1), nn.Linear(6 * 36, 10)
+        for name, layer in (("first", self.first), ("last", self.last)):
+            reach = layer.weight.detach().abs().flatten(1).amax(1)
+            self.register_buffer(f"{name}_scale", reach / 127)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.fake_quantize_per_tensor_affine(x, 1 / 255, 0, 0, 255)
+        weight = _per_channel(self.first.weight, self.first_scale)
+        x = torch.relu(nn.functional.conv2d(x, weight, self.first.bias, padding=1))
+        x = torch.fake_quantize_per_tensor_affine(x, 0.01, -128, -128, 127)
+        x = nn.functional.max_pool2d(x, 2).flatten(1)
+        weight = _per_channel(self.last.weight, self.last_scale)
+        return nn.functional.linear(x, weight, self.last.bias)
+
+
+def _per_channel(weight: Tensor, scale: Tensor) -> Tensor:
+    zero = torch.zeros(len(scale), dtype=torch.int32)
+    return torch.fake_quantize_per_channel_affine(weight, scale, zero, 0, -128, 127)
+
+
 class _Images(CalibrationDataReader):
     def __init__(self, name: str, images: np.ndarray) -> None:
         self._batches = iter({name: image[None]} for image in images)
