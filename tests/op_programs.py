@@ -138,5 +138,37 @@ def smooth(seed: int) -> Program:
     return _some(make, seed)
 
 
+def interpolate(seed: int) -> Program:
+    def make(rng: np.random.Generator) -> Program:
+        element = _int16(rng) if rng.random() < 0.7 else _int8(rng)
+        b = Builder(TensorType((1, int(rng.integers(1, 200))), element))
+        points = rng.integers(0, 2**16, rng.choice([2, 3, 256]))
+        fraction = int(rng.integers(0, 14))
+        return b.done(
+            b.op(
+                ops.Interpolate(
+                    b.x,
+                    b.const(points, Int(16, False, 0, 2**16 - 1)),
+                    multiplier=int(rng.integers(0, 2**15)),
+                    right=int(rng.integers(0, 16)),
+                    fraction=fraction,
+                    top=int(rng.integers(-(2**29), 2**29)),
+                    above=int(rng.integers(-(2**25), 2**25)),
+                    below=int(rng.integers(-(2**25), 2**25)),
+                    shift=int(rng.integers(0, 16)),
+                )
+            )
+        )
+
+    return _some(make, seed)
+
+
 #: One maker for each op.
-MAKERS: tuple[Maker, ...] = (average_pool, softmax, transpose_conv2d, resize, smooth)
+MAKERS: tuple[Maker, ...] = (
+    average_pool,
+    softmax,
+    transpose_conv2d,
+    resize,
+    smooth,
+    interpolate,
+)

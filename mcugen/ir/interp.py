@@ -311,6 +311,12 @@ def _smooth(op: ops.Smooth, env: Env, get: Lookup) -> np.ndarray:
 
 
 @evaluate.register
+def _interpolate(op: ops.Interpolate, env: Env, get: Lookup) -> np.ndarray:
+    del env
+    return op.apply(get(op.x), get(op.table))
+
+
+@evaluate.register
 def _softmax(op: ops.Softmax, env: Env, get: Lookup) -> np.ndarray:
     del env
     x = get(op.x)

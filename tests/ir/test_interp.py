@@ -345,3 +345,15 @@ def test_resize_takes_the_pixels_that_it_names() -> None:
         np.testing.assert_array_equal(got[n, i, j], x[n, (1, 0, 0)[i], 2])
     with pytest.raises(McugenError, match="positions outside"):
         program_of(ops.Resize("%x", "@c", "@c"), kind, columns)
+
+
+def test_interpolate_mirrors_what_lies_between_points() -> None:
+    kind = TensorType((1, 7), Int(16, True, -(2**15), 2**15 - 1))
+    table = constant("t", np.array([0, 40, 60]), Int(8, False, 0, 255))
+    op = ops.Interpolate(
+        "%x", "@t", multiplier=1, right=0, fraction=2, top=999, above=1, below=0, shift=1
+    )
+    # Four steps to a point: 3 → (0·4 + 3·40 + 1) >> 1, −5 → −(40·4 + 20) >> 1; from 8 on `top`.
+    x = np.array([[0, 3, 4, -5, 7, 8, -100]])
+    got = interp.run(program_of(op, kind, table), x)
+    np.testing.assert_array_equal(got, [[0, 60, 80, -90, 110, 500, -500]])

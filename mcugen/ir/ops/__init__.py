@@ -11,7 +11,7 @@ from mcugen.ir.ops.elementwise import Add, Mul
 from mcugen.ir.ops.epilogues import ArgMax, Lookup, Requantize, Rescale, Threshold
 from mcugen.ir.ops.layout import Concat, Pad, Reshape, Slice, Transpose
 from mcugen.ir.ops.resample import Resize, Spread, TransposeConv2d
-from mcugen.ir.ops.smooth import Logistic, Smooth, Tanh
+from mcugen.ir.ops.smooth import Interpolate, Logistic, Smooth, Tanh
 from mcugen.ir.ops.softmax import Softmax
 from mcugen.ir.ops.states import StateWrite
 from mcugen.ir.ops.windows import AveragePool, MaxPool, SumPool, Window, Windowed
@@ -37,6 +37,7 @@ _OPS: tuple[type[Op], ...] = (
     Lookup,
     Logistic,
     Tanh,
+    Interpolate,
     Softmax,
     ArgMax,
     StateWrite,
@@ -52,6 +53,7 @@ __all__ = [
     "Concat",
     "Conv2d",
     "Env",
+    "Interpolate",
     "Linear",
     "Logistic",
     "Lookup",

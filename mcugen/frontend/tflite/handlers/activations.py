@@ -13,6 +13,7 @@ from mcugen.errors import fail
 from mcugen.frontend.tflite.context import STAGE, Context
 from mcugen.frontend.tflite.epilogues import multiplied, quantized_multiplier
 from mcugen.frontend.tflite.graph import Operator
+from mcugen.frontend.tflite.handlers.activations16 import LOGISTIC, TANH, between_points
 from mcugen.frontend.tflite.options import LeakyReluOptions, SoftmaxOptions
 from mcugen.frontend.tflite.tables import look_up
 from mcugen.ir import fixed_point, ops
@@ -23,11 +24,17 @@ _SOFTMAX_BITS = 5
 
 
 def logistic(ctx: Context, operator: Operator) -> None:
-    _smooth(ctx, operator, lambda x: 1 / (1 + np.exp(-x)))
+    if ctx.present(operator, 0).dtype == "int16":
+        between_points(ctx, operator, LOGISTIC)
+    else:
+        _smooth(ctx, operator, lambda x: 1 / (1 + np.exp(-x)))
 
 
 def tanh(ctx: Context, operator: Operator) -> None:
-    _smooth(ctx, operator, np.tanh)
+    if ctx.present(operator, 0).dtype == "int16":
+        between_points(ctx, operator, TANH)
+    else:
+        _smooth(ctx, operator, np.tanh)
 
 
 def _smooth(ctx: Context, operator: Operator, function: Callable[[np.ndarray], np.ndarray]) -> None:
