@@ -108,6 +108,42 @@ def rescaled_by(
     )
 
 
+def rescaled_wide(
+    ctx: Context,
+    operator: Operator,
+    ref: str,
+    scales: list[float],
+    result: Activation,
+    bias: np.ndarray,
+) -> Op:
+    """As `rescaled`, by multipliers of 15 bits and rounded once, halves up.
+
+    MultiplyByQuantizedMultiplier of tflite/kernels/internal/common.cc for accumulators of 64 bits,
+    which layers of int16 have. The program's have 32, of which it proves that they are enough.
+    """
+    pairs = [quantized_multiplier(scale) for scale in scales]
+    shifts = [15 - exponent for _, exponent in pairs]
+    most = max(shifts)
+    if min(shifts) < 8 or most - min(shifts) > 16:
+        got = f"{min(scales):g} … {max(scales):g}"
+        raise fail(STAGE, "scales that 15 bits cannot hold together", got=got)
+    factors = [min((multiplier + (1 << 15)) >> 16, 2**15 - 1) for multiplier, _ in pairs]
+    rows = max(len(factors), len(bias))
+    each = zip(*(_rows(item, rows) for item in (factors, shifts, bias.tolist())), strict=True)
+    biases = [(b * f + (1 << shift >> 1)) << (most - shift) for f, shift, b in each]
+    if max(map(abs, biases)) >= 2**63:
+        raise fail(STAGE, "a bias times its scale overflows 64 bits")
+    moved = [factor << (most - shift) for factor, shift in zip(factors, shifts, strict=True)]
+    multiplier = ctx.numbers(operator, "multiplier", np.array(moved))
+    added = ctx.numbers(operator, "bias", np.array(biases, np.int64))
+    limits = _range(ctx, operator, result)
+    return ops.Requantize(ref, multiplier, added, shift=most, **limits)
+
+
+def _rows(items: list[int], count: int) -> list[int]:
+    return items * count if len(items) == 1 else items
+
+
 def _range(ctx: Context, operator: Operator, result: Activation) -> dict[str, int]:
     activation = getattr(operator.options, "fused_activation_function", "NONE")
     low, high = activation_range(activation, result)
@@ -142,6 +178,8 @@ def rounded(
         multiplier = ctx.numbers(operator, "multiplier", found.multiplier)
         added = ctx.numbers(operator, "bias", found.bias)
         return ops.Requantize(ref, multiplier, added, shift=found.shift, **limits)
+    if result.element.bits > 8:
+        raise fail(STAGE, f"{operator.name} that no multiplier of 31 bits rounds as LiteRT does")
     name = ctx.numbers(operator, "thresholds", np.where(steps.has_at, steps.at, element.hi + 1).T)
     rising = ctx.numbers(operator, "direction", np.ones(1))
     return ops.Threshold(ref, name, rising, lo=int(steps.level[0, 0]) - 1)

@@ -4,7 +4,7 @@ import numpy as np
 
 from mcugen.errors import fail
 from mcugen.frontend.tflite.context import STAGE, Activation, Context
-from mcugen.frontend.tflite.epilogues import rescaled, rounded
+from mcugen.frontend.tflite.epilogues import rescaled, rescaled_wide, rounded
 from mcugen.frontend.tflite.graph import Operator, Tensor
 from mcugen.frontend.tflite.handlers.windows import geometry
 from mcugen.frontend.tflite.options import (
@@ -15,12 +15,14 @@ from mcugen.frontend.tflite.options import (
 )
 from mcugen.ir import ops
 
+_DTYPES = ("int8", "int16")
+
 
 def conv2d(ctx: Context, operator: Operator) -> None:
     """Weights lie as in the program, [output, row, column, input of a group]."""
     options = ctx.options(operator, Conv2DOptions)
     weights = _weights(ctx, operator, axis=0)
-    x = ctx.activation(operator, 0)
+    x, _ = _ends(ctx, operator, 0)
     depth = weights.shape[3]
     if x.shape[-1] % depth:
         got = f"{list(weights.shape)} on {x.shape[-1]} channels"
@@ -32,7 +34,7 @@ def depthwise(ctx: Context, operator: Operator) -> None:
     """Weights lie [1, row, column, output]; output o reads input o div multiplier."""
     options = ctx.options(operator, DepthwiseConv2DOptions)
     weights = _weights(ctx, operator, axis=3)
-    x = ctx.activation(operator, 0)
+    x, _ = _ends(ctx, operator, 0)
     if weights.shape[0] != 1 or weights.shape[3] % x.shape[-1]:
         got = f"{list(weights.shape)} on {x.shape[-1]} channels"
         raise fail(STAGE, "weights do not fit their input", got=got)
@@ -42,15 +44,35 @@ def depthwise(ctx: Context, operator: Operator) -> None:
 def _convolve(
     ctx: Context, operator: Operator, options: Conv2DOptions, weights: np.ndarray, groups: int
 ) -> None:
-    x, result = ctx.activation(operator, 0), ctx.result(operator)
+    x, result = _ends(ctx, operator, 0)
     dilation = options.dilation_h_factor, options.dilation_w_factor
     place = geometry(x.shape, weights.shape[1:3], options, dilation)
     w = ctx.numbers(operator, "weights", weights)
     op = ops.Conv2d(x.ref, w=w, groups=groups, x_zero=x.zero, **place)
     acc = ctx.add(operator, op, "sum")
-    bias = _bias(ctx, operator, len(weights))
+    _finish(ctx, operator, acc, (x, result), bias=2)
+
+
+def _finish(
+    ctx: Context, operator: Operator, acc: str, ends: tuple[Activation, Activation], bias: int
+) -> None:
+    """Sums on the levels of the result; `bias` is the operand's position."""
+    x, result = ends
     scales = _scales(x, ctx.present(operator, 1), result)
-    ctx.finish(operator, rescaled(ctx, operator, acc, scales, result, bias))
+    added = _bias(ctx, operator, ctx.builder.channels(acc), bias, x.tensor.dtype)
+    rescale = rescaled_wide if x.tensor.dtype == "int16" else rescaled
+    ctx.finish(operator, rescale(ctx, operator, acc, scales, result, added))
+
+
+def _ends(ctx: Context, operator: Operator, position: int) -> tuple[Activation, Activation]:
+    """Input and result, of one type; int16 has zero point 0."""
+    x, result = ctx.activation(operator, position, _DTYPES), ctx.result(operator, 0, _DTYPES)
+    if x.tensor.dtype != result.tensor.dtype:
+        raise fail(STAGE, f"{operator.name} from {x.tensor.dtype} to {result.tensor.dtype}")
+    if x.tensor.dtype == "int16" and (x.zero or result.zero):
+        got = f"{x.zero} and {result.zero}"
+        raise fail(STAGE, f"zero points of {operator.name} on int16", got=got, want="0")
+    return x, result
 
 
 def transpose(ctx: Context, operator: Operator) -> None:
@@ -59,7 +81,7 @@ def transpose(ctx: Context, operator: Operator) -> None:
     What SAME pads is what a convolution of the result would pad.
     """
     options = ctx.options(operator, TransposeConvOptions)
-    x, result = ctx.activation(operator, 2), ctx.result(operator)
+    x, result = _ends(ctx, operator, 2)
     weights = _weights(ctx, operator, axis=0)
     if len(x.shape) != 4 or weights.shape[3] != x.shape[3]:
         got = f"{list(weights.shape)} on {list(x.shape)}"
@@ -75,9 +97,7 @@ def transpose(ctx: Context, operator: Operator) -> None:
         x_zero=x.zero,
     )
     acc = ctx.add(operator, op, "sum")
-    bias = _bias(ctx, operator, len(weights), position=3)
-    scales = _scales(x, ctx.present(operator, 1), result)
-    ctx.finish(operator, rescaled(ctx, operator, acc, scales, result, bias))
+    _finish(ctx, operator, acc, (x, result), bias=3)
 
 
 def fully_connected(ctx: Context, operator: Operator) -> None:
@@ -85,8 +105,7 @@ def fully_connected(ctx: Context, operator: Operator) -> None:
     options = ctx.options(operator, FullyConnectedOptions)
     if options.weights_format:
         raise fail(STAGE, "shuffled weights", want="the default weights format")
-    x, result = ctx.activation(operator, 0), ctx.result(operator)
-    tensor = ctx.present(operator, 1)
+    x, result = _ends(ctx, operator, 0)
     weights = _weights(ctx, operator, axis=0, rank=2)
     outputs, inputs = weights.shape
     size = int(np.prod(x.shape))
@@ -100,8 +119,9 @@ def fully_connected(ctx: Context, operator: Operator) -> None:
         w = ctx.numbers(operator, "weights", weights.reshape(outputs, 1, 1, inputs))
         rows = ctx.shaped(operator, x.ref, (1, 1, size // inputs, inputs), "rows")
         acc = ctx.add(operator, ops.Conv2d(rows, w=w, x_zero=x.zero), "sum")
-    bias = _bias(ctx, operator, outputs)
-    ctx.finish(operator, rounded(ctx, operator, acc, _scales(x, tensor, result), result, bias))
+    bias = _bias(ctx, operator, outputs, 2, x.tensor.dtype)
+    scales = _scales(x, ctx.present(operator, 1), result)
+    ctx.finish(operator, rounded(ctx, operator, acc, scales, result, bias))
 
 
 def _weights(ctx: Context, operator: Operator, axis: int, rank: int = 4) -> np.ndarray:
@@ -121,15 +141,18 @@ def _weights(ctx: Context, operator: Operator, axis: int, rank: int = 4) -> np.n
     return data
 
 
-def _bias(ctx: Context, operator: Operator, outputs: int, position: int = 2) -> np.ndarray:
-    """int64 [outputs], or one zero."""
+def _bias(
+    ctx: Context, operator: Operator, outputs: int, position: int = 2, dtype: str = "int8"
+) -> np.ndarray:
+    """int64 [outputs], or one zero; `dtype` is the input's."""
     tensor = ctx.operand(operator, position)
     if tensor is None:
         return np.zeros(1, np.int64)
     data = ctx.constant(operator, position).astype(np.int64).ravel()
-    if tensor.dtype != "int32" or len(data) != outputs:
-        got = f"{tensor.dtype}{list(tensor.shape)}"
-        raise fail(STAGE, "a bias does not fit its layer", got=got, want=f"int32[{outputs}]")
+    kind = "int64" if dtype == "int16" else "int32"
+    if tensor.dtype != kind or len(data) != outputs:
+        got, want = f"{tensor.dtype}{list(tensor.shape)}", f"{kind}[{outputs}]"
+        raise fail(STAGE, "a bias does not fit its layer", got=got, want=want)
     return data
 
 

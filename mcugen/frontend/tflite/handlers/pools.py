@@ -1,7 +1,6 @@
 """AVERAGE_POOL_2D, MAX_POOL_2D, MEAN."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
@@ -11,9 +10,9 @@ from mcugen.frontend.tflite.epilogues import activation_range, quantized_multipl
 from mcugen.frontend.tflite.graph import Operator
 from mcugen.frontend.tflite.handlers.windows import geometry
 from mcugen.frontend.tflite.options import Pool2DOptions
-from mcugen.frontend.tflite.tables import look_up
 from mcugen.ir import ops
 
+_DTYPES = ("int8", "uint8", "int16")
 #: Sums of a mean are divided by its count in the multiplier, which gives up these bits at most.
 _MOST_SHIFT = 32
 
@@ -37,13 +36,13 @@ def maximum(ctx: Context, operator: Operator) -> None:
         ctx.finish(operator, pool)
         return
     largest = ctx.add(operator, pool, "largest")
-    levels = np.clip(x.levels, low, high)
-    ctx.finish(operator, look_up(ctx, operator, replace(x, ref=largest), result, levels))
+    one, none = (ctx.numbers(operator, f"clamp.{n}", np.array([n])) for n in (1, 0))
+    ctx.finish(operator, ops.Requantize(largest, one, none, shift=0, lo=low, hi=high))
 
 
 def _one_grid(ctx: Context, operator: Operator) -> tuple[Activation, Activation]:
     """Input and result, which pools leave on the grid they were on."""
-    x, result = ctx.activation(operator, 0), ctx.result(operator)
+    x, result = ctx.activation(operator, 0, _DTYPES), ctx.result(operator, 0, _DTYPES)
     if (x.scale, x.zero) != (result.scale, result.zero):
         got = f"scale {x.scale:g}, zero {x.zero} to {result.scale:g}, {result.zero}"
         raise fail(
