@@ -48,9 +48,10 @@ def _window(step: Step) -> tuple[int, int]:
 
 
 def cost(step: Step, core: Core) -> int:
-    """About four cycles for a load, a multiply-accumulate and a share of the rest."""
-    del core
-    return 4 * step.macs + 50 * step.accumulator.size
+    """About five cycles for a load, a multiply-accumulate and a share of the rest."""
+    if not core.multiply_long:
+        return 6 * step.macs + 110 * step.accumulator.size
+    return (4 if core.dsp else 5) * step.macs + 50 * step.accumulator.size
 
 
 def build(step: Step, core: Core) -> Recipe:

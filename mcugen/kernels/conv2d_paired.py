@@ -44,7 +44,8 @@ def accepts(step: Step, core: Core) -> bool:
     return op.groups == 1
 
 
-def _pixels(step: Step) -> int:
+def pixels_of(step: Step) -> int:
+    """Pixels of the output."""
     return step.accumulator.size // step.accumulator.channels
 
 
@@ -57,17 +58,20 @@ def _window(step: Step) -> tuple[int, int]:
 
 def cost(step: Step, core: Core) -> int:
     del core
-    pixels = _pixels(step)
+    pixels = pixels_of(step)
     height, _ = _window(step)
     return paired.cost(step, paired.shape_of(step, pixels), pixels) + 25 * height * pixels
 
 
 def build(step: Step, core: Core) -> Recipe:
     del core
-    op = step.op
+    return recipe(step, paired.paired(step, paired.shape_of(step, pixels_of(step))))
+
+
+def recipe(step: Step, made: Paired) -> Recipe:
+    """The convolution `step` as `made` packs it, laid out by this kernel's template."""
+    op, shape = step.op, made.shape
     assert isinstance(op, ops.Conv2d)
-    shape = paired.shape_of(step, _pixels(step))
-    made = paired.paired(step, shape)
     window = geometry(step, _window(step))
     channels = step.inputs[0].type.channels
     tap = channels if channels % 4 else channels // 4
@@ -75,7 +79,7 @@ def build(step: Step, core: Core) -> Recipe:
     context = Context(
         paired=made,
         geometry=window,
-        pixels=_pixels(step),
+        pixels=pixels_of(step),
         outputs=step.accumulator.channels,
         channels_in=channels,
         flat=not window.clipped and op.stride == (1, 1) and window.rows.size == width == 1,

@@ -1,11 +1,9 @@
-"""Depthwise convolution of bytes with the DSP extension, channel by channel (see straight.windows).
+"""Depthwise convolution of bytes channel by channel.
 
 Four channels at a time are drawn out of the image into planes in scratch memory, with their padding
-around them; each plane then takes all its taps two at a time, and its bytes go to where the channel
-lies in the output. Lines of a plane are rows of the image or columns, whichever takes fewer cycles.
-
-An output may lie exactly on an input of its size, since no byte of a channel is read once its plane
-is drawn; on one that begins elsewhere after the input was moved.
+around them; the bytes of each plane then go to where the channel lies in the output. Lines of a
+plane are rows of the image or columns, whichever takes fewer cycles. With the DSP extension two
+taps are taken at a time (see straight.windows); without, the compiler sees to the twin in C.
 """
 
 from collections.abc import Iterator
@@ -64,8 +62,8 @@ class Context:
     taps: tuple[TapPlace, ...]
     number_c: str
     """A byte of the input as a number."""
-    lo: int
-    hi: int
+    byte: str
+    """The type of outputs: int8 or uint8."""
     across: Span
     along: Span
     first: int
@@ -109,7 +107,8 @@ class _Axis:
 def accepts(step: Step, core: Core) -> bool:
     """Bytes by bytes onto bytes, each output channel from one of the input's."""
     op = step.op
-    if not core.dsp or not isinstance(op, ops.Conv2d) or not step.reads_integers:
+    del core
+    if not isinstance(op, ops.Conv2d) or not step.reads_integers:
         return False
     source, weights = step.inputs[0], step.env.type(op.w).integer
     if op.groups != source.type.channels or not _holds(INT8, weights.lo, weights.hi):
@@ -189,11 +188,13 @@ def _fastest(across: Reach, along: Reach, numbers: int, signed: tuple[bool, bool
 
 def cost(step: Step, core: Core) -> int:
     """Cycles as the cycle model counts them, within a tenth where it was compared."""
-    del core
     chosen = _chosen(step)
     assert chosen is not None  # held by accepts
-    drawn = 3 * step.inputs[0].type.size
-    return step.output.type.channels * (chosen[0].cycles + 15) + drawn
+    drawn = (3 if core.unaligned else 10) * step.inputs[0].type.size
+    if core.dsp:
+        return step.output.type.channels * (chosen[0].cycles + 15) + drawn
+    tap, output = (5, 25) if core.multiply_long else (8, 75)
+    return tap * step.macs + output * step.output.type.size + drawn
 
 
 def build(step: Step, core: Core) -> Recipe:
@@ -206,6 +207,7 @@ def build(step: Step, core: Core) -> Recipe:
     plane = replace(chosen[0], windows=windows)
     rows, columns = _axes(step)
     across, along = (columns, rows) if turned else (rows, columns)
+    byte = step.output.storage.c.name.removesuffix("_t")
     lines = windows.across.span(windows.across.outputs)
     plane_bytes = lines * windows.line + 4
     channels = step.inputs[0].type.channels
@@ -214,8 +216,7 @@ def build(step: Step, core: Core) -> Recipe:
         assembly=tuple(plane.lines),
         taps=tuple(_taps(windows)),
         number_c=step.inputs[0].storage.c.name,
-        lo=step.output.storage.c.lo,
-        hi=step.output.storage.c.hi,
+        byte=byte,
         across=across.span,
         along=along.span,
         first=across.span.before * windows.line + along.span.before,
@@ -236,7 +237,14 @@ def build(step: Step, core: Core) -> Recipe:
         epilogue=None,
         scratch_bytes=TOGETHER * plane_bytes,
         code_bytes=300 + 4 * len(plane.lines),
-        helpers=frozenset({"dsp", "product", *(["planes"] if context.together else [])}),
+        helpers=frozenset(
+            {
+                "dsp",
+                "product" if context.twice else "upper",
+                f"saturate {byte}",
+                *(["planes"] if context.together else []),
+            }
+        ),
     )
 
 
@@ -270,7 +278,7 @@ def _parameters(step: Step, windows: Windows, form: Finish, turned: bool) -> Con
 
 KERNEL = Kernel(
     "depthwise_planar",
-    "depthwise conv2d of bytes with the DSP extension",
+    "depthwise conv2d of bytes onto bytes, channel by channel",
     accepts,
     cost,
     build,

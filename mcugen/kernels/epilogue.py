@@ -17,10 +17,13 @@ from mcugen.kernels.clamp import Clamp, clamp, fit
 from mcugen.kernels.constants import Constant, literal, numbers, within_32_bits
 from mcugen.kernels.rescale import rescaling
 from mcugen.kernels.step import Step
-from mcugen.kernels.storage import BITS, INT32
+from mcugen.kernels.storage import BITS, INT32, UINT8
+from mcugen.kernels.upper import most, upper
 
 #: Up to this many thresholds are compared one after the other, more are searched by halving.
 MOST_IN_SEQUENCE = 4
+#: Bits that sums are too large, where they fit, so that the upper half of a product is precise.
+UPPER_BITS = 8
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,19 @@ class Affine:
     multiplier: str | None
     """The number as C; None where there is one per channel, in a table."""
     bias: str | None
+    shift: int
+    clamp: Clamp
+
+
+@dataclass(frozen=True)
+class UpperHalf:
+    """Context of templates/epilogues/upper.c.j2; numbers as in `Affine`."""
+
+    start: str | None
+    up: int
+    """What sums are multiplied by first."""
+    multiplier: str | None
+    addend: str | None
     shift: int
     clamp: Clamp
 
@@ -108,6 +124,8 @@ def _returns(step: Step) -> str:
 
 def _requantize(step: Step, op: ops.Op) -> Epilogue:
     assert isinstance(op, ops.Requantize)
+    if found := _upper_half(step, op):
+        return found
     multiplier, bias = step.env.data(op.multiplier), step.env.data(op.bias)
     within_32_bits(step, "a multiplier", int(multiplier.min()), int(multiplier.max()))
     x = step.accumulator.integer
@@ -139,10 +157,47 @@ def _requantize(step: Step, op: ops.Op) -> Epilogue:
     return Epilogue("requantize", _returns(step), per_channel, tuple(constants), context, helpers)
 
 
+def _upper_half(step: Step, op: ops.Requantize) -> Epilogue | None:
+    """From the upper half of one product, where that gives the same bytes (see `upper`)."""
+    if op.hi - op.lo > UINT8.hi:
+        return None
+    x, channels = step.accumulator.integer, step.accumulator.channels
+    bounds = np.full(channels, x.lo), np.full(channels, x.hi)
+    bits = UPPER_BITS if max(-x.lo, x.hi) <= most(UPPER_BITS) else 0
+    form = upper(step, bounds, bits)
+    if form is None:
+        return None
+    columns = {"start": form.start, "multiplier": form.multiplier, "addend": form.addend}
+    single = {name: len(set(data.tolist())) == 1 for name, data in columns.items()}
+    ends = [
+        (int((int(end + start) << bits) * factor >> 32) + int(addend)) >> form.shift
+        for start, factor, addend in zip(*(data.tolist() for data in columns.values()), strict=True)
+        for end in (x.lo, x.hi)
+    ]
+    numbers_c = {
+        name: literal(int(data[0])) if single[name] else None for name, data in columns.items()
+    }
+    context = UpperHalf(
+        start=numbers_c["start"],
+        up=2**bits,
+        multiplier=numbers_c["multiplier"],
+        addend=numbers_c["addend"],
+        shift=form.shift,
+        clamp=clamp(op.lo, op.hi, min(ends), max(ends)),
+    )
+    tables = tuple(
+        numbers(name, data, "table", "[channel]")
+        for name, data in columns.items()
+        if not single[name]
+    )
+    helpers = context.clamp.helpers | {"upper"}
+    return Epilogue("upper", _returns(step), bool(tables), tables, context, helpers)
+
+
 def _rescale(step: Step, op: ops.Op) -> Epilogue:
     assert isinstance(op, ops.Rescale)
     context, constants = rescaling(step, op)
-    helpers = frozenset({"product"})
+    helpers = context.clamp.helpers | {"product"}
     return Epilogue("rescale", _returns(step), bool(constants), constants, context, helpers)
 
 

@@ -29,9 +29,10 @@ def accepts(step: Step, core: Core) -> bool:
 
 
 def cost(step: Step, core: Core) -> int:
-    """About four cycles for a load, a multiply-accumulate and a share of the rest."""
-    del core
-    return 4 * step.macs + 30 * step.accumulator.size
+    """As `conv2d_blocked`."""
+    if not core.multiply_long:
+        return 6 * step.macs + 110 * step.accumulator.size
+    return (4 if core.dsp else 5) * step.macs + 30 * step.accumulator.size
 
 
 def build(step: Step, core: Core) -> Recipe:

@@ -15,8 +15,8 @@ class Context:
     paired: Paired
     whole_words: int
     """Words of input; the bytes behind them fill one more."""
-    rest: tuple[int, ...]
-    """Numbers of those bytes."""
+    rest: int
+    """How many those are."""
     outputs: int
 
 
@@ -31,12 +31,16 @@ def cost(step: Step, core: Core) -> int:
 
 def build(step: Step, core: Core) -> Recipe:
     del core
-    made = paired.paired(step, paired.shape_of(step, 1))
+    return recipe(step, paired.paired(step, paired.shape_of(step, 1)))
+
+
+def recipe(step: Step, made: Paired) -> Recipe:
+    """The layer `step` as `made` packs it, laid out by this kernel's template."""
     inputs = step.inputs[0].type.size
     context = Context(
         paired=made,
         whole_words=inputs // 4,
-        rest=tuple(range(inputs % 4)),
+        rest=inputs % 4,
         outputs=step.accumulator.channels,
     )
     return Recipe(

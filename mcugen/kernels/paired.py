@@ -49,8 +49,12 @@ class Paired:
     """A step, packed; templates see it as `k.paired`."""
 
     shape: Shape
+    expand: str
+    """The shared function that expands inputs, behind the model's prefix."""
     routine: str
-    """The shared function that forms sums, behind the model's prefix and `paired`."""
+    """That which forms sums."""
+    helpers: frozenset[str]
+    """Both, and what they need."""
     stored: bool
     """It stores them; else it stores outputs."""
     shift: int | None
@@ -61,10 +65,6 @@ class Paired:
     """Both words of inputs at the zero point, as C."""
     weights: Constant
     epilogue: Epilogue | None
-
-    @property
-    def helpers(self) -> frozenset[str]:
-        return frozenset({"dsp", "paired_expand", f"paired_sums {self.routine.replace('_', ' ')}"})
 
     @property
     def scratch_words(self) -> int:
@@ -119,9 +119,12 @@ def paired(step: Step, shape: Shape) -> Paired:
     form = finish(step, op.products(step.env).bounds, BITS) if whole else None
     lowered = op.x_zero - (c.hi - INT8.hi)
     odd = lowered - INT8.hi
+    sums = "quads" if shape.together > 1 else "singles", *_result(step, form)
     return Paired(
         shape=shape,
-        routine=f"{'quads' if shape.together > 1 else 'singles'}_{_result(step, form)}",
+        expand="paired_expand",
+        routine="_".join(["paired", *sums]),
+        helpers=frozenset({"dsp", "paired_expand", " ".join(["paired_sums", *sums])}),
         stored=form is None,
         shift=form.shift if form else None,
         flip="0x80808080u" if c is UINT8 else "0u",
@@ -131,8 +134,9 @@ def paired(step: Step, shape: Shape) -> Paired:
     )
 
 
-def _result(step: Step, form: Finish | None) -> str:
-    return f"{form.way}_{step.output.storage.c.dtype}" if form else "sums"
+def _result(step: Step, form: Finish | None) -> tuple[str, ...]:
+    """How sums become outputs of which type, where they do."""
+    return (form.way, step.output.storage.c.name.removesuffix("_t")) if form else ("sums",)
 
 
 def _both(value: int) -> str:

@@ -63,20 +63,41 @@ void MODEL_LAYER_HOOK(uint32_t layer);
 #define MODEL_FAST_CODE_SECTION ".text.residual"
 #endif
 
-/* The product of two 32-bit numbers in 64 bits. Where no instruction forms it, four halves do: the
- * compiler's own routine branches on what it multiplies. */
-static inline int64_t residual_product(int32_t a, int32_t b)
+#undef RESIDUAL_SATURATE
+#ifndef MODEL_PORTABLE
+#ifdef __ARM_FEATURE_SAT
+#define RESIDUAL_SATURATE
+#endif
+#endif
+/* The number of int8 next to `value`, whose differences to both ends fit 32 bits. */
+static inline int32_t residual_saturate_int8(int32_t value)
+{
+#ifdef RESIDUAL_SATURATE
+    int32_t result;
+    __asm__("ssat %0, #8, %1" : "=r"(result) : "r"(value));
+    return result;
+#else
+    const uint32_t above = (uint32_t)value + 128u;
+    const uint32_t below = 255u - (above & ((above >> 31) - 1u));
+    return 127 - (int32_t)(below & ((below >> 31) - 1u));
+#endif
+}
+
+/* The upper half of the product of two 32-bit numbers (H. S. Warren, "Hacker's Delight", section 8-2, where
+ * no instruction forms it). */
+static inline int32_t residual_upper(int32_t a, int32_t b)
 {
 #ifdef __ARM_ARCH_6M__
-    const uint32_t a_low = (uint32_t)a & 0xFFFFu;
-    const uint32_t b_low = (uint32_t)b & 0xFFFFu;
+    const int32_t a_low = (int32_t)((uint32_t)a & 0xFFFFu);
+    const int32_t b_low = (int32_t)((uint32_t)b & 0xFFFFu);
     const int32_t a_high = a >> 16;
     const int32_t b_high = b >> 16;
-    const int64_t middle = (int64_t)(a_high * (int32_t)b_low) + ((int32_t)a_low * b_high);
-    const int64_t high = a_high * b_high;
-    return (high * 0x100000000) + (middle * 0x10000) + (int64_t)(a_low * b_low);
+    const uint32_t low = ((uint32_t)a_low * (uint32_t)b_low) >> 16;
+    const int32_t one = (a_high * b_low) + (int32_t)low;
+    const int32_t other = (a_low * b_high) + (int32_t)((uint32_t)one & 0xFFFFu);
+    return (a_high * b_high) + (one >> 16) + (other >> 16);
 #else
-    return (int64_t)a * b;
+    return (int32_t)(((int64_t)a * b) >> 32);
 #endif
 }
 
@@ -238,27 +259,39 @@ __extension__ __asm__(
     ".size residual_dw_plane, . - residual_dw_plane\n"
     ".popsection\n");
 #else
-static void residual_dw_plane(uint8_t *out, const uint8_t *x, const uint32_t *parameters)
+RESIDUAL_LAYER_FUNCTION void residual_dw_plane(uint8_t *out, const uint8_t *x, const uint32_t *parameters)
 {
+    const int32_t weight_0 = (int16_t)(parameters[3] & 0xFFFFu);
+    const int32_t weight_1 = (int32_t)parameters[3] >> 16;
+    const int32_t weight_2 = (int16_t)(parameters[4] & 0xFFFFu);
+    const int32_t weight_3 = (int32_t)parameters[4] >> 16;
+    const int32_t weight_4 = (int16_t)(parameters[5] & 0xFFFFu);
+    const int32_t weight_5 = (int32_t)parameters[5] >> 16;
+    const int32_t weight_6 = (int16_t)(parameters[6] & 0xFFFFu);
+    const int32_t weight_7 = (int32_t)parameters[6] >> 16;
+    const int32_t weight_8 = (int16_t)(parameters[7] & 0xFFFFu);
     for (uint32_t line = 0u; line < 4u; line++) {
+        const int8_t *first = (const int8_t *)x;
+        uint8_t *to = out;
         for (uint32_t i = 0u; i < 4u; i++) {
-            const int8_t *const first = (const int8_t *)(x + line * 8u + i * 1u);
             uint32_t sum = parameters[0];
-            sum += (uint32_t)((int16_t)(parameters[3] & 0xFFFFu) * (int32_t)first[0]);
-            sum += (uint32_t)((int16_t)(parameters[3] >> 16) * (int32_t)first[2]);
-            sum += (uint32_t)((int16_t)(parameters[4] & 0xFFFFu) * (int32_t)first[8]);
-            sum += (uint32_t)((int16_t)(parameters[4] >> 16) * (int32_t)first[10]);
-            sum += (uint32_t)((int16_t)(parameters[5] & 0xFFFFu) * (int32_t)first[16]);
-            sum += (uint32_t)((int16_t)(parameters[5] >> 16) * (int32_t)first[18]);
-            sum += (uint32_t)((int16_t)(parameters[6] & 0xFFFFu) * (int32_t)first[1]);
-            sum += (uint32_t)((int16_t)(parameters[6] >> 16) * (int32_t)first[9]);
-            sum += (uint32_t)((int16_t)(parameters[7] & 0xFFFFu) * (int32_t)first[17]);
-            const int64_t product = residual_product((int32_t)sum, (int32_t)parameters[1]);
-            int32_t value = ((int32_t)(product >> 32) + (int32_t)parameters[2]) >> 13;
-            value = (value < -128) ? -128 : value;
-            value = (value > 127) ? 127 : value;
-            out[line * 12u + i * 3u] = (uint8_t)value;
+            sum += (uint32_t)(weight_0 * (int32_t)first[0]);
+            sum += (uint32_t)(weight_1 * (int32_t)first[2]);
+            sum += (uint32_t)(weight_2 * (int32_t)first[8]);
+            sum += (uint32_t)(weight_3 * (int32_t)first[10]);
+            sum += (uint32_t)(weight_4 * (int32_t)first[16]);
+            sum += (uint32_t)(weight_5 * (int32_t)first[18]);
+            sum += (uint32_t)(weight_6 * (int32_t)first[1]);
+            sum += (uint32_t)(weight_7 * (int32_t)first[9]);
+            sum += (uint32_t)(weight_8 * (int32_t)first[17]);
+            int32_t value = residual_upper((int32_t)sum, (int32_t)parameters[1]);
+            value = (value + (int32_t)parameters[2]) >> 13;
+            *to = (uint8_t)residual_saturate_int8(value);
+            first += 1;
+            to += 3;
         }
+        x += 8;
+        out += 12;
     }
 }
 #endif
@@ -293,11 +326,10 @@ RESIDUAL_LAYER_FUNCTION void residual_dw(const int8_t *restrict in, int8_t *rest
  */
 static inline int8_t residual_skip_epilogue(int32_t acc, uint32_t channel)
 {
-    const int32_t multiplier = 1;
-    const int32_t bias = 4;
-    const int32_t product = acc * multiplier;
-    int32_t value = (int32_t)((product + bias) >> 3);
     (void)channel;
+    acc += 8184;
+    const int32_t upper = residual_upper(acc * 256, 16777216);
+    int32_t value = (upper + (-8180)) >> 3;
     const uint32_t above = (uint32_t)value - (uint32_t)(-8);
     value = (-8) + (int32_t)(above & ((above >> 31) - 1u));
     const uint32_t below = (uint32_t)7 - (uint32_t)value;

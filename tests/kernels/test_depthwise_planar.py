@@ -29,6 +29,8 @@ BUILDS = [
     ("cortex-m4", ("-DMODEL_PORTABLE",)),
     ("cortex-m7", ("-O0",)),
     ("cortex-m33", ("-Os",)),
+    ("cortex-m3", ()),
+    ("cortex-m0plus", ()),
 ]
 DEPTHWISE = [name for name in LAYERS if "depthwise" in name]
 
@@ -39,7 +41,7 @@ def _taken(seeds: Iterable[int], core: Core) -> list[Program]:
 
 
 def test_host_equals_the_interpreter(tmp_path: Path) -> None:
-    programs = _taken(range(80), M4)
+    programs = _taken(range(70), M4)
     assert len(programs) > 25
     compare_on_host(programs, KERNEL, M4, tmp_path)
 
@@ -71,8 +73,3 @@ def test_two_cycles_per_product_with_requantization(tmp_path: Path) -> None:
     pytest.importorskip("unicorn")
     layer = LAYERS["int8 depthwise 3x3, 16x16x64"]()
     assert layer_cycles(layer, KERNEL, M4, tmp_path) <= 1.9 * 16 * 16 * 64 * 9
-
-
-def test_cores_without_the_instructions_decline() -> None:
-    layer = LAYERS["int8 depthwise 3x3, 16x16x64"]()
-    assert KERNEL not in kernel_names(layer, core_named("cortex-m3"))
