@@ -42,7 +42,7 @@ class LiteRtModel:
     def __init__(self, graph: Graph, program: Program) -> None:
         """McugenError where LiteRT is missing or refuses the file."""
         self._graph, self._program = graph, program
-        self._tensors = _tensors(graph, program)
+        self._tensors = captured_tensors(graph, program)
         module = _module()
         try:
             self._interpreter = module.Interpreter(
@@ -88,7 +88,7 @@ class LiteRtModel:
         return values.astype(np.int64)
 
 
-def _tensors(graph: Graph, program: Program) -> dict[str, Tensor]:
+def captured_tensors(graph: Graph, program: Program) -> dict[str, Tensor]:
     """Value of the program → the tensor of the file that it is."""
     computed = {index for operator in graph.operators for index in operator.outputs}
     by_node = {node_name(graph.tensors[index]): graph.tensors[index] for index in computed}

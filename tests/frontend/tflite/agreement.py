@@ -5,10 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from mcugen.frontend.tflite import load
-from mcugen.frontend.tflite.context import node_name
-from mcugen.frontend.tflite.graph import Graph
 from mcugen.ir import Program, interp
 from mcugen.ir.types import Int
+from mcugen.run.litert import captured_tensors
 
 #: Types of the schema.
 INT8, UINT8, INT16, INT32 = 9, 3, 7, 2
@@ -40,7 +39,7 @@ def assert_equal_to_litert(
     )
     runner.allocate_tensors()
     values = interp.trace(program, x, steps)
-    wanted = _tensors(graph, program)
+    wanted = captured_tensors(graph, program)
     assert wanted
     for index, sample in enumerate(x):
         if index % steps == 0:
@@ -48,18 +47,9 @@ def assert_equal_to_litert(
         tensor = graph.tensors[graph.inputs[0]]
         runner.set_tensor(tensor.index, sample.reshape(tensor.shape).astype(tensor.dtype))
         runner.invoke()
-        for name, number in wanted.items():
+        for name, made in wanted.items():
             got = values[name][index].ravel()
-            np.testing.assert_array_equal(got, runner.get_tensor(number).ravel(), f"{name} {index}")
+            np.testing.assert_array_equal(
+                got, runner.get_tensor(made.index).ravel(), f"{name} {index}"
+            )
     return program
-
-
-def _tensors(graph: Graph, program: Program) -> dict[str, int]:
-    """Values of the program that are tensors of the file."""
-    computed = {index for operator in graph.operators for index in operator.outputs}
-    by_node = {node_name(graph.tensors[index]): index for index in computed}
-    return {
-        node.result.name: by_node[node.result.source.node]
-        for node in program.nodes
-        if node.result.meaning and node.result.source and node.result.source.node in by_node
-    }

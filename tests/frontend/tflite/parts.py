@@ -77,14 +77,21 @@ def reshape(model: Model, x: Grid, shape: tuple[int, ...] | None = None) -> Grid
     return y
 
 
-def geometry(model: Model, x: Grid, size: tuple[int, int]) -> tuple[dict[str, int], list[int]]:
+def geometry(
+    model: Model, x: Grid, size: tuple[int, int], dilated: bool = False
+) -> tuple[dict[str, int], list[int]]:
     """Options of a window that fits, and the extents of its result."""
     same = model.pick(0, 1)
     options, extents = {"Padding": 1 - same}, []
     for axis, letter in ((1, "H"), (2, "W")):
-        stride, extent = model.between(1, 3), x.shape[axis]
+        extent, reach = x.shape[axis], 2 * size[axis - 1] - 1
+        dilation = 2 if dilated and reach <= extent and model.pick(0, 0, 1) else 1
+        stride = model.between(1, 3) if dilation == 1 else 1
+        covered = dilation * (size[axis - 1] - 1) + 1
         options[f"Stride{letter}"] = stride
-        extents.append(-(-extent // stride) if same else (extent - size[axis - 1]) // stride + 1)
+        if dilated:
+            options[f"Dilation{letter}Factor"] = dilation
+        extents.append(-(-extent // stride) if same else (extent - covered) // stride + 1)
     return options, extents
 
 

@@ -68,10 +68,10 @@ def conv2d(model: Model, x: Grid) -> Grid:
     x = model.image(x)
     size, outputs, depth = window(model, x), model.between(1, 9), x.shape[3]
     weights = model.rng.integers(-127, 128, (outputs, *size, depth))
-    options, extents = geometry(model, x, size)
+    options, extents = geometry(model, x, size, dilated=True)
     w, bias, near = _weighted(model, x, weights, 0, size[0] * size[1] * depth)
     inputs = [x.index, w, bias]
-    options |= {"DilationHFactor": 1, "DilationWFactor": 1, "table": "Conv2DOptions"}
+    options["table"] = "Conv2DOptions"
     return _finish(model, CODES.CONV_2D, inputs, (1, *extents, outputs), near, **options)
 
 
@@ -80,13 +80,12 @@ def depthwise(model: Model, x: Grid) -> Grid:
     size, multiplier = window(model, x), model.pick(1, 1, 2)
     outputs = x.shape[3] * multiplier
     weights = model.rng.integers(-127, 128, (1, *size, outputs))
-    options, extents = geometry(model, x, size)
+    options, extents = geometry(model, x, size, dilated=True)
     if options["StrideH"] != options["StrideW"]:
         return conv2d(model, x)
     w, bias, near = _weighted(model, x, weights, 3, size[0] * size[1])
     inputs = [x.index, w, bias]
-    options |= {"DilationHFactor": 1, "DilationWFactor": 1, "DepthMultiplier": multiplier}
-    options["table"] = "DepthwiseConv2DOptions"
+    options |= {"DepthMultiplier": multiplier, "table": "DepthwiseConv2DOptions"}
     return _finish(model, CODES.DEPTHWISE_CONV_2D, inputs, (1, *extents, outputs), near, **options)
 
 
