@@ -18,11 +18,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.functional import conv2d, linear
 
 from mcugen.errors import fail
 from mcugen.quant.intercept import Site, holder_of
 from mcugen.quant.quantizer import AffineQuantizer
+from mcugen.quant.weights import WEIGHTED
 
 INPUT_SHARES = tuple(0.5 + 0.05 * step for step in range(11))  # of the range seen
 WEIGHT_SHARES = tuple(0.25 + 0.05 * step for step in range(16))
@@ -39,7 +39,7 @@ class Layer:
     """A layer of a quantized model, the quantizer of its input and that of its weights."""
 
     name: str
-    module: nn.Conv2d | nn.Linear
+    module: nn.Conv2d | nn.Linear | nn.ConvTranspose2d
     input: AffineQuantizer
     weight: AffineQuantizer
 
@@ -92,7 +92,8 @@ def layers(model: nn.Module) -> list[Layer]:
 
 def _sites(model: nn.Module) -> list[Site]:
     plan = holder_of(model).plan or ()
-    return [site for site in plan if site.function in (conv2d.__name__, linear.__name__)]
+    weighted = {name for name, module in model.named_modules() if isinstance(module, WEIGHTED)}
+    return [site for site in plan if site.owner in weighted]
 
 
 def _layer(model: nn.Module, site: Site) -> Layer:

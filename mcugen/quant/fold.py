@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn.utils import fusion
 
 from mcugen.errors import fail
+from mcugen.quant.weights import WEIGHTED
 
 TOLERANCE = 1e-3  # of the largest output: float32 through a deep network
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
-_LAYERS = (nn.Conv2d, nn.Linear, nn.ConvTranspose2d)
 
 
 @torch.no_grad()
@@ -48,14 +48,14 @@ def _pairs(model: nn.Module, sample: Tensor) -> Iterator[tuple[str, Any, Any]]:
     read: dict[nn.Module, int] = {}
 
     def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        if isinstance(module, _LAYERS):
+        if isinstance(module, WEIGHTED):
             made[id(output)] = (module, output)
         else:
             read[module] = id(inputs[0])
 
     with ExitStack() as hooks:
         for module in model.modules():
-            if isinstance(module, (*_LAYERS, *_NORMS)):
+            if isinstance(module, (*WEIGHTED, *_NORMS)):
                 hooks.callback(module.register_forward_hook(note).remove)
         model(sample)
     for name, module in model.named_modules():

@@ -54,7 +54,7 @@ class Call:
 def _table() -> dict[Callable[..., Any], Function]:
     table: dict[Callable[..., Any], Function] = {}
     alone: dict[Role, tuple[Callable[..., Tensor], ...]] = {
-        Role.LAYER: (functional.conv2d, functional.linear),
+        Role.LAYER: (functional.conv2d, functional.linear, functional.conv_transpose2d),
         Role.POOL: (
             functional.avg_pool2d,
             functional.adaptive_avg_pool2d,

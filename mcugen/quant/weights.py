@@ -11,15 +11,16 @@ from mcugen.quant.grid import Grid, settle
 from mcugen.quant.observer import Observer
 from mcugen.quant.quantizer import Quantizer, make_quantizer
 
-WEIGHTED = (nn.Conv2d, nn.Linear)
+WEIGHTED = (nn.Conv2d, nn.Linear, nn.ConvTranspose2d)
 
 
 def quantize_weight(module: nn.Module, name: str, grid: Grid) -> None:
-    """Puts the parameter `name`, `[out, …]`, onto a grid.
+    """Puts the parameter `name`, `[out, …]` (transposed: `[in, out, …]`), onto a grid.
 
     Raises McugenError where it is NaN or infinite.
     """
-    quantizer = make_quantizer(settle(grid, weight=True), axis=0)
+    axis = 1 if isinstance(module, nn.ConvTranspose2d) else 0
+    quantizer = make_quantizer(settle(grid, weight=True), axis)
     _fit(quantizer, getattr(module, name), search=False)
     parametrize.register_parametrization(module, name, quantizer)
 

@@ -29,6 +29,8 @@ MODELS = (  # the names of zoo.ZOO, known without torch
     "cnn8",
     "cnn9",
     "cnn10",
+    "resnet18",
+    "resnet34",
 )
 
 

@@ -9,12 +9,13 @@ still and the rest learns to live with it.
 import copy
 import dataclasses
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mcugen.errors import fail
 from mcugen.quant import (
@@ -26,8 +27,9 @@ from mcugen.quant import (
     quantize_,
 )
 from mcugen.quant.adaquant import Layer, layers
-from mcugen.train import session, zoo
+from mcugen.train import session
 from mcugen.train.config import Step, TrainConfig, TrainResult
+from mcugen.train.zoo import layers_of
 
 EPOCHS = 18
 LEARNING_RATE = 8e-3
@@ -59,7 +61,7 @@ class Options:
     `stage_epochs`: it fixes the layer's integers and trains all layers behind it (`mode` "rest"),
     or the other way round, trains that layer alone while the others stand still ("one").
 
-    `start` is the checkpoint of a float run, whose weights take the place of float training.
+    `start` is the checkpoint of a float run, or a `state_dict`, in place of float training.
     """
 
     activation_levels: int = 23
@@ -76,7 +78,7 @@ def train(config: TrainConfig, options: Options) -> TrainResult:
     Raises McugenError for unknown models or data sets, options out of range, a `start` that does
     not fit, and a loss that is not a number.
     """
-    grids = make_grids(config.model, options)
+    check(options)
     run = session.Session.start(config, f"nlevel {options}")
     model, loss = run.build(), math.nan
     if options.start is None:
@@ -84,16 +86,10 @@ def train(config: TrainConfig, options: Options) -> TrainResult:
         loss = run.train(model, run.stage("float", config.epochs or EPOCHS, rate))
     else:
         session.start_from_(model, options.start)
-    samples = run.train_samples.x[:CALIBRATION_SAMPLES]
-    fold_batch_norm_(model, samples[:2])
     steps = [Step("float", run.accuracy(model))]
-    original = copy.deepcopy(model)
-    quantize_(model, overrides=grids)
-    calibrate(model, torch.split(samples, CALIBRATION_BATCH))
-    steps.append(Step("min/max", run.accuracy(model)))
-    names = list(grids)
-    adaquant_(model, original, samples, skip=(names[0], names[-1]))
-    steps.append(Step("AdaQuant", run.accuracy(model)))
+    samples = run.train_samples.x[:CALIBRATION_SAMPLES]
+    for name in post_training_(model, samples, options):
+        steps.append(Step(name, run.accuracy(model)))
     if not options.post_training:
         loss = _stages(run, model, options)
         steps.append(Step("stages", run.accuracy(model)))
@@ -102,11 +98,24 @@ def train(config: TrainConfig, options: Options) -> TrainResult:
     return dataclasses.replace(result, steps=tuple(steps))
 
 
-def make_grids(model: str, options: Options) -> dict[str, LayerGrids]:
-    """The grids of each layer of a zoo model, from input to output.
+def post_training_(model: nn.Module, samples: Tensor, options: Options) -> Iterator[str]:
+    """Folds batch norms and quantizes any float model with `samples` of its input, `[N, …]`.
 
-    Raises McugenError for options out of range.
+    Yields the name of each step when it is done; nothing happens unless somebody goes through them.
     """
+    fold_batch_norm_(model, samples[:2])
+    original = copy.deepcopy(model)
+    grids = make_grids(layers_of(model), options)
+    quantize_(model, overrides=grids)
+    calibrate(model, torch.split(samples, CALIBRATION_BATCH))
+    yield "min/max"
+    names = list(grids)
+    adaquant_(model, original, samples, skip=(names[0], names[-1]))
+    yield "AdaQuant"
+
+
+def check(options: Options) -> None:
+    """Raises McugenError for options out of range."""
     for levels in (options.activation_levels, options.weight_levels):
         if not 3 <= levels <= MOST_LEVELS:
             want = f"3 … {MOST_LEVELS}"
@@ -116,13 +125,17 @@ def make_grids(model: str, options: Options) -> dict[str, LayerGrids]:
         raise fail("train", "no mode of this name", got=repr(options.mode), want=want)
     if options.stage_epochs < 1:
         raise fail("train", "epochs of a stage below one", got=str(options.stage_epochs))
+
+
+def make_grids(names: Sequence[str], options: Options) -> dict[str, LayerGrids]:
+    """The grids of a network's layers, from input to output."""
     symmetric = options.weight_levels % 2 == 1
     inner = LayerGrids(
         Uniform(levels=options.weight_levels, symmetric=symmetric, per_channel=False),
         Uniform(levels=options.activation_levels),
     )
     outer = LayerGrids(Uniform(bits=8, per_channel=False), Uniform(bits=8))
-    first, *middle, last = zoo.layer_names(model)
+    first, *middle, last = names
     return {first: outer, **dict.fromkeys(middle, inner), last: outer}
 
 

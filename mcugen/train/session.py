@@ -144,15 +144,15 @@ def _what_matters(config: TrainConfig) -> str:
 
 
 def start_from_(model: nn.Module, path: Path) -> None:
-    """Takes the weights of a float stage's checkpoint.
+    """Takes the weights of a float stage's checkpoint, or of a plain state_dict.
 
-    Raises McugenError for a file that is none, or one of another network.
+    Raises McugenError for a file that is neither, or one of another network.
     """
     try:
         state = torch.load(path, weights_only=True)
-        if state["stage"] != "float":
+        if state.get("stage", "float") != "float":
             raise ValueError(f"it is of a {state['stage']} stage")
-        model.load_state_dict(state["model"])
+        model.load_state_dict(state.get("model", state))
     except Exception as error:  # torch.load raises anything on a damaged file
         got = str(error).strip().splitlines()[:1]
         raise fail(

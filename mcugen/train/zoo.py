@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from mcugen.errors import fail
-from mcugen.train import models_nlevel
+from mcugen.quant.weights import WEIGHTED
+from mcugen.train import models_large, models_nlevel
 from mcugen.train.models import Activation, DsCnn, LeNet, Mlp, ResNet, Shape, relu
 from mcugen.train.models_binary import OUTLINES, builder
 from mcugen.train.models_reference import Mlp704, Vgg
@@ -22,6 +23,8 @@ ZOO: dict[str, Callable[[Shape, int, Activation], nn.Module]] = {
     "vgg": Vgg,
     **{name: builder(name) for name in OUTLINES},
     **{name: models_nlevel.builder(name) for name in models_nlevel.PLANS},
+    "resnet18": models_large.resnet(2, 2, 2, 2),
+    "resnet34": models_large.resnet(3, 4, 6, 3),
 }
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -56,4 +59,9 @@ def layer_names(name: str) -> list[str]:
     """The names of a zoo model's convolutions and linear layers, from input to output."""
     with torch.device("meta"):
         model = build(name, (1, 32, 32), 10)
-    return [n for n, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    return layers_of(model)
+
+
+def layers_of(model: nn.Module) -> list[str]:
+    """The names of a model's layers with weights, in the order of their definition."""
+    return [name for name, module in model.named_modules() if isinstance(module, WEIGHTED)]

@@ -26,9 +26,10 @@ def test_runs_have_names_of_their_own_and_start_from_earlier_ones(script):
                 assert run.name not in seen
                 assert run.start is None or run.start in seen
                 assert run.teacher is None or run.teacher in seen
-                if isinstance(run.options, lq.Options | nlevel.Options):
-                    method = lq if isinstance(run.options, lq.Options) else nlevel
-                    method.make_grids(run.config.model, run.options)
+                if isinstance(run.options, lq.Options):
+                    lq.make_grids(run.config.model, run.options)
+                if isinstance(run.options, nlevel.Options):
+                    nlevel.check(run.options)
             seen |= {run.name for run in row.runs}
 
 
