@@ -7,8 +7,8 @@ friends at unaligned addresses from Armv7-M on.
 """
 
 import struct
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -197,23 +197,40 @@ class Emulator:
         """LR without the Thumb bit: in a block hook at a function's entry, where it returns to."""
         return int(self._engine.reg_read(self._arm.UC_ARM_REG_LR)) & ~1
 
-    @contextmanager
     def hooks(
         self, block: BlockHook, read: ReadHook | None = None, memory: range | None = None
-    ) -> Iterator[None]:
+    ) -> AbstractContextManager[None]:
         """Have `block` called for every basic block, and `read` for every load from `memory`."""
-        engine, unicorn = self._engine, self._unicorn
-        handles = [engine.hook_add(unicorn.UC_HOOK_BLOCK, block)]
+        unicorn = self._unicorn
+        wanted: list[tuple[Any, ...]] = [(unicorn.UC_HOOK_BLOCK, block)]
         if read is not None and memory is not None:
             span = (memory.start, memory.stop - 1)
-            handles.append(engine.hook_add(unicorn.UC_HOOK_MEM_READ, read, None, *span))
+            wanted.append((unicorn.UC_HOOK_MEM_READ, read, None, *span))
+        return self._hooked(wanted)
+
+    def at_entry(
+        self, symbols: Iterable[str], entered: Callable[[], None]
+    ) -> AbstractContextManager[None]:
+        """Have `entered` called whenever one of these functions begins, at almost full speed.
+
+        Raises:
+            McugenError: no such symbol.
+        """
+        places = {self.program.address_of(symbol) & ~1 for symbol in symbols}
+        kind = self._unicorn.UC_HOOK_CODE
+        return self._hooked([(kind, lambda *_: entered(), None, at, at) for at in places])
+
+    @contextmanager
+    def _hooked(self, wanted: Iterable[tuple[Any, ...]]) -> Iterator[None]:
+        """`wanted` are arguments of Unicorn's `hook_add`."""
+        handles = [self._engine.hook_add(*arguments) for arguments in wanted]
         # Blocks translated before a hook was added would run without it.
-        engine.ctl_flush_tb()
+        self._engine.ctl_flush_tb()
         try:
             yield
         finally:
             for handle in handles:
-                engine.hook_del(handle)
+                self._engine.hook_del(handle)
 
 
 def _pages(segments: tuple[Segment, ...]) -> list[tuple[int, int, int]]:

@@ -82,6 +82,35 @@ class ModelEmulator:
             row[:] = self.run()
         return outputs
 
+    def layer_memory(self, inputs: IntegerArray) -> tuple[npt.NDArray[np.uint8], ...]:
+        """What every layer stores for `inputs` (see `run_batch`): uint8 [n, out_bytes] for each.
+
+        The program is the same as that of `run`; it is looked at where each layer begins.
+
+        Raises:
+            McugenError: as `run_batch`, or other functions were called than the manifest lists.
+        """
+        layers = self.manifest.layers
+        stored = tuple(np.empty((len(inputs), layer.out_bytes), np.uint8) for layer in layers)
+        arenas: list[bytes] = []
+
+        def look() -> None:
+            # The arena is the context's first member.
+            arenas.append(self.emulator.read(self.context, self.manifest.ram.arena))
+
+        with self.emulator.at_entry({layer.function for layer in layers}, look):
+            for index, values in enumerate(inputs):
+                arenas.clear()
+                self.set_input(values)
+                self.run()
+                look()
+                if len(arenas) != len(layers) + 1:
+                    got, want = f"{len(arenas) - 1} calls", f"{len(layers)}"
+                    raise fail("profile", "the layers did not run once each", got=got, want=want)
+                for layer, rows, arena in zip(layers, stored, arenas[1:], strict=True):
+                    rows[index] = np.frombuffer(arena, np.uint8, layer.out_bytes, layer.out_offset)
+        return stored
+
 
 def random_inputs(tensor: Tensor, count: int, seed: int) -> IntegerArray:
     """`count` inputs, uniform over the levels of `tensor`, one a row; same seed, same inputs."""

@@ -26,6 +26,7 @@ from mcugen.tools import run, run_checked
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 __all__ = [
     "HostModel",
+    "decode_layers",
     "decode_output",
     "encode_input",
     "run_sanitized",
@@ -121,8 +122,7 @@ class HostModel:
 
     def trace(self, inputs: np.ndarray, steps: int = 1) -> dict[str, np.ndarray]:
         """What every layer stores, by the program's name of the value (see `run_batch`)."""
-        stored = zip(stored_tensors(self.manifest), self.layer_memory(inputs, steps), strict=True)
-        return {name: decode_output(tensor, memory) for (tensor, name), memory in stored}
+        return decode_layers(self.manifest, self.layer_memory(inputs, steps))
 
     def _run(
         self, inputs: np.ndarray, steps: int, *, traced: bool = False, poison: int = _POISON
@@ -211,6 +211,12 @@ def stored_tensors(manifest: Manifest) -> list[tuple[Tensor, str]]:
         )
         for layer in manifest.layers
     ]
+
+
+def decode_layers(manifest: Manifest, memory: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """Integers by the program's names, from what each layer stores: uint8 [N, out_bytes] each."""
+    stored = zip(stored_tensors(manifest), memory, strict=True)
+    return {name: decode_output(tensor, rows) for (tensor, name), rows in stored}
 
 
 def _judge(manifest: Manifest, status: int) -> None:

@@ -9,8 +9,10 @@ import pytest
 
 from mcugen import data
 from mcugen.emit import emit, write
+from mcugen.emit.encoding import encode_input
 from mcugen.ir import Program, interp
-from mcugen.run.host import run_several_sanitized
+from mcugen.profile.model import ModelEmulator
+from mcugen.run.host import decode_layers, run_several_sanitized
 from mcugen.run.samples import input_boundary
 from mcugen.target.cores import Core
 from scripts.fuzz_lib.backends import CORES
@@ -55,3 +57,22 @@ def test_host_outputs_equal_the_interpreters(trained: list[Program], tmp_path: P
         trained, inputs, run_several_sanitized(folders, inputs), strict=True
     ):
         np.testing.assert_array_equal(got, interp.run(program, x), program.name)
+
+
+@pytest.mark.parametrize("core", CORES, ids=lambda core: core.name)
+@pytest.mark.parametrize("name", ["bernoulli", "lenet_mixed"])
+def test_every_layer_stores_the_interpreters_values(
+    core: Core, name: str, trained: list[Program], tmp_path: Path
+) -> None:
+    program = next(program for program in trained if program.name == name)
+    emitted = emit(program, core, name)
+    write(tmp_path / name, emitted)
+    model = ModelEmulator(tmp_path / name, emitted.manifest, core)
+    inputs = _inputs(program)
+    memory = encode_input(emitted.manifest.input, inputs)
+    stored = model.layer_memory(memory.view(emitted.manifest.input.numpy_dtype))
+    found = decode_layers(emitted.manifest, stored)
+    expected = interp.trace(program, inputs)
+    assert len(found) == len(emitted.manifest.layers)
+    for value, got in found.items():
+        np.testing.assert_array_equal(got.ravel(), expected[value].ravel(), value)

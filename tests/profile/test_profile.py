@@ -49,6 +49,13 @@ def test_unfit_input_is_refused(tiny_folder: Path, values: np.ndarray, message: 
         model.run_batch(values[None])
 
 
+def test_layers_that_the_program_does_not_call_are_noticed(tiny_folder: Path) -> None:
+    manifest = read_manifest(tiny_folder)
+    twice = manifest.model_copy(update={"layers": manifest.layers * 2})
+    with pytest.raises(McugenError, match="did not run once each"):
+        ModelEmulator(tiny_folder, twice, M4).layer_memory(varied_inputs(manifest.input, 2, 3))
+
+
 @EACH_CORE
 def test_layers_and_overhead_make_up_the_whole(tiny_folder: Path, core: Core) -> None:
     report = profile(tiny_folder, core)
