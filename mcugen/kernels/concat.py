@@ -3,9 +3,12 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from mcugen.ir import ops
 from mcugen.kernels.base import Kernel, Recipe
 from mcugen.kernels.step import Step
+from mcugen.kernels.window import ahead
 from mcugen.target.cores import Core
 
 
@@ -48,7 +51,20 @@ def build(step: Step, core: Core) -> Recipe:
         for index, item in enumerate(step.inputs)
     )
     blocks = math.prod(step.output.type.shape[: op.axis])
-    return Recipe(Context(blocks, parts), (), (None,) * len(parts), None)
+    return Recipe(Context(blocks, parts), (), _overlaps(step, parts, blocks), None)
+
+
+def _overlaps(step: Step, parts: tuple[Part, ...], blocks: int) -> tuple[int, ...]:
+    """Blocks of one part after the other, element by element."""
+    size, number = step.output.storage.c.bytes, np.arange(blocks)
+    period, before, found = sum(part.block for part in parts), 0, []
+    for part, item in zip(parts, step.inputs, strict=True):
+        read = number * part.block * item.storage.c.bytes
+        begun = (number * period + before) * size
+        grown = max(0, (part.block - 1) * (size - item.storage.c.bytes))
+        found.append(ahead(read, begun + grown, begun + part.block * size))
+        before += part.block
+    return tuple(found)
 
 
 KERNEL = Kernel("concat", "concat of integers", accepts, cost, build)

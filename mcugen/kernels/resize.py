@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from mcugen.ir import ops
 from mcugen.kernels.base import Kernel, Recipe
 from mcugen.kernels.constants import numbers
 from mcugen.kernels.step import Step
+from mcugen.kernels.window import ahead
 from mcugen.target.cores import Core
 
 
@@ -40,8 +43,12 @@ def build(step: Step, core: Core) -> Recipe:
         numbers("rows", rows, "table", "[output row]: input row"),
         numbers("columns", columns, "table", "[output column]: input column"),
     )
-    width, units = step.inputs[0].type.shape[2], step.output.storage.pixel_units
-    return Recipe(Context(rows.size, columns.size, width, units), constants, (None,), None)
+    width, storage = step.inputs[0].type.shape[2], step.output.storage
+    context = Context(rows.size, columns.size, width, storage.pixel_units)
+    read = (rows.reshape(-1, 1) * width + columns.reshape(1, -1)).ravel() * storage.pixel_bytes
+    begun = np.arange(read.size) * storage.pixel_bytes
+    distance = ahead(read, begun, begun + storage.pixel_bytes)
+    return Recipe(context, constants, (distance,), None)
 
 
 KERNEL = Kernel("resize", "resize of integers and planes", accepts, cost, build)

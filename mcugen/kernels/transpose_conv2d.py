@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from mcugen.ir import ops
 from mcugen.ir.ops import Spread
 from mcugen.kernels.base import Kernel, Recipe
@@ -9,6 +11,7 @@ from mcugen.kernels.constants import numbers
 from mcugen.kernels.epilogue import epilogue_of
 from mcugen.kernels.initial import Start, centred, start
 from mcugen.kernels.step import Step
+from mcugen.kernels.window import ahead
 from mcugen.target.cores import Core
 
 
@@ -68,7 +71,18 @@ def build(step: Step, core: Core) -> Recipe:
         start=begin,
     )
     constants = (packed, *begin.constants)
-    return Recipe(context, constants, (None,), epilogue_of(step), code_bytes=600)
+    rows, columns = _first(vertical, in_rows)[:, None], _first(horizontal, in_columns)
+    read = (rows * in_columns + columns).ravel() * step.inputs[0].storage.pixel_bytes
+    written = (np.arange(read.size) + 1) * step.output.storage.pixel_bytes
+    return Recipe(
+        context, constants, (ahead(read, written, written),), epilogue_of(step), code_bytes=600
+    )
+
+
+def _first(spread: Spread, extent: int) -> np.ndarray:
+    """The first input that each output gathers."""
+    last, phase = np.divmod(np.arange(spread.output) + spread.before, spread.stride)
+    return np.clip(last - (spread.size - 1 - phase) // spread.stride, 0, extent)
 
 
 def _axis(spread: Spread, extent: int) -> Axis:

@@ -96,11 +96,20 @@ def overlap(step: Step, size: tuple[int, int], per_channel: bool) -> int:
     channel reads only its own input channel; else every output channel reads the whole window.
     """
     read, source, target = _reads(step, size), step.inputs[0].storage, step.output.storage
-    # What is read by any window after this one; nothing after the last.
-    later = np.append(np.minimum.accumulate(read[::-1])[::-1][1:], np.iinfo(np.int64).max)
     written = (np.arange(read.size) + 1) * target.pixel_bytes
     aligned = per_channel and target.c.bytes <= source.c.bytes
     own = written - target.pixel_bytes if aligned else written
+    return ahead(read, own, written)
+
+
+def ahead(read: np.ndarray, own: np.ndarray, written: np.ndarray) -> int:
+    """How far an input must begin above an output that is computed part by part.
+
+    For each part, in bytes from where the tensor begins: the first that is read, those that are
+    written of this part and all before until the last is read, and those written in the end.
+    """
+    # What is read for any part after this one; nothing after the last.
+    later = np.append(np.minimum.accumulate(read[::-1])[::-1][1:], np.iinfo(np.int64).max)
     return max(0, int((own - read).max()), int((written - later).max()))
 
 

@@ -145,6 +145,18 @@ def test_a_bad_prefix_is_refused(name: str) -> None:
         checked_name(name)
 
 
+def test_an_enlarged_image_runs_over_the_small_one() -> None:
+    """And a concatenation over one of its parts: each is read before its place is written."""
+    b = Builder(TensorType((1, 8, 8, 16), U8))
+    twice = b.const(np.repeat(np.arange(8), 2), U8)
+    plan = build_plan(b.done(b.op(ops.Resize(b.x, twice, twice))), M4, "p")
+    assert plan.arena_bytes == plan.lower_bound < 16 * 16 * 16 + 8 * 8 * 16
+    b = Builder(TensorType((1, 8, 8, 16), U8))
+    pooled = b.op(ops.MaxPool(b.x, window=(1, 1)))
+    plan = build_plan(b.done(b.op(ops.Concat((pooled, b.x), axis=3))), M4, "p")
+    assert plan.arena_bytes == plan.lower_bound < 2 * 2 * 8 * 8 * 16
+
+
 def test_overlap_keeps_a_chain_in_one_buffer() -> None:
     b = Builder(TensorType((1, 8, 8, 4), U8))
     x = b.op(ops.MaxPool(b.x, window=(2, 2), stride=(2, 2)))
