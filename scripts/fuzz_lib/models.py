@@ -23,7 +23,7 @@ from mcugen.errors import McugenError
 from mcugen.formats import format_of
 from mcugen.report.console import progress, say
 
-BATCH = 500
+BATCH = 4000
 MOST_SECONDS = 5.0
 MOST_MIB = 1024
 

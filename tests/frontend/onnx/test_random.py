@@ -13,6 +13,7 @@ from mcugen.ir.program import Program
 from mcugen.run.onnx_model import OnnxRuntimeModel
 from mcugen.run.samples import input_boundary, memory_order
 from tests.frontend.onnx.graphs import KINDS, Graph
+from tests.frontend.onnx.older import OLDER
 from tests.frontend.onnx.operators import OPERATORS
 
 MODELS = 12
@@ -42,6 +43,13 @@ def real_numbers(program: Program, levels: np.ndarray) -> np.ndarray:
     """The input as real numbers, in ONNX's order."""
     meaning = input_boundary(program).meaning
     return (levels.astype(np.float64) - meaning.zero) * meaning.scale[0]
+
+
+@pytest.mark.parametrize("name", OLDER)
+def test_older_operators(name: str, tmp_path: Path) -> None:
+    opset, build = OLDER[name]
+    g = Graph(np.random.default_rng(opset), opset)
+    assert apart(g.model(g.quantized(build(g))), g, tmp_path / "model.onnx") <= 1
 
 
 @pytest.mark.parametrize("kind", [*KINDS, *OPERATORS])
