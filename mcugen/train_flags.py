@@ -14,7 +14,8 @@ Method = Annotated[
 Model = Annotated[
     str,
     Option(
-        help="mlp, lenet, dscnn, resnet, mlp704, mlp704_plain, vgg, bits4k, bits8k, cnn6 … cnn10, resnet18 or resnet34."
+        help="mlp, lenet, dscnn, resnet, mlp704, mlp704_plain, vgg, bits4k, bits8k, cnn6 … cnn10, "
+        "resnet18 or resnet34."
     ),
 ]
 Output = Annotated[Path, Option("-o", "--output", help="The .pt2 to write.")]
