@@ -146,10 +146,12 @@ static uint64_t sum_of_layers(void)
     return sum;
 }
 
-/* Runs on the input that is stored, and returns the model's own status. */
+/* Runs on the input that is stored, and returns the model's own status. Each run is a sequence of its
+ * own: a board that restarted between two would else go on with states that it no longer has. */
 static MODEL(status) run_model(void)
 {
     session.has_result = 0u;
+    (void)MODEL(reset)(&net);
     const MODEL(status) status = MODEL(run)(&net);
     if (status == MODEL_CONSTANT(OK)) {
         session.has_result = 1u;

@@ -68,8 +68,10 @@ class ModelEmulator:
         data = self.emulator.read(self._output, tensor.bytes)
         return np.frombuffer(data, tensor.numpy_dtype)
 
-    def run_batch(self, inputs: IntegerArray) -> IntegerArray:
+    def run_batch(self, inputs: IntegerArray, steps: int = 1) -> IntegerArray:
         """Outputs of `inputs`, one a row: `(n, …)` in, `(n, elements)` out, as they lie in memory.
+
+        States begin anew after each `steps` inputs.
 
         Raises:
             McugenError: as `set_input` and `run`.
@@ -77,7 +79,9 @@ class ModelEmulator:
         tensor = self.manifest.output
         dtype = tensor.numpy_dtype
         outputs = np.empty((len(inputs), tensor.bytes // dtype.itemsize), dtype)
-        for row, values in zip(outputs, inputs, strict=True):
+        for index, (row, values) in enumerate(zip(outputs, inputs, strict=True)):
+            if self.manifest.ram.state and index % steps == 0:
+                self._expect_ok(f"{self.manifest.name}_init")
             self.set_input(values)
             row[:] = self.run()
         return outputs

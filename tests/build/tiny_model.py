@@ -55,13 +55,16 @@ static const int16_t tiny_weights[16] = {
 
 tiny_status tiny_init(tiny_t *net)
 {
-    return net == NULL ? TINY_ERROR_NULL : tiny_reset(net);
+    if (net == NULL) {
+        return TINY_ERROR_NULL;
+    }
+    memset(net->arena, 0, sizeof(net->arena));
+    return TINY_OK;
 }
 
 tiny_status tiny_reset(tiny_t *net)
 {
-    memset(net->arena, 0, sizeof(net->arena));
-    return TINY_OK;
+    return net == NULL ? TINY_ERROR_NULL : TINY_OK;
 }
 
 uint8_t *tiny_input(tiny_t *net)

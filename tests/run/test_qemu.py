@@ -25,7 +25,8 @@ from tests.build.images import image_for
 from tests.build.tiny_model import expected_outputs, random_inputs
 from tests.run.conftest import Tiny
 from tests.run.lines import ChangedLine, noise
-from tests.run.trained import trained
+from tests.run.trained import image_of, trained
+from tests.stateful import recurrent
 
 
 def _line_of(device: Device) -> Line:
@@ -72,6 +73,13 @@ def test_every_board_with_a_machine(name: str) -> None:
 )
 def test_a_trained_model_on_every_core(name: str, tmp_path: Path) -> None:
     model = trained("digits_mlp", name, tmp_path)
+    with open_qemu(model.image.board, model.image.report.elf) as device:
+        assert model.agrees(device)
+
+
+def test_runs_remember_nothing_of_each_other(tmp_path: Path) -> None:
+    """Each run is a sequence of its own, so that a board may restart between two."""
+    model = image_of(recurrent(), "recurrent", "mps2-an386", tmp_path)
     with open_qemu(model.image.board, model.image.report.elf) as device:
         assert model.agrees(device)
 

@@ -9,7 +9,7 @@ from mcugen.build.firmware import build_firmware
 from mcugen.emit import emit, write
 from mcugen.emit.encoding import decode_output, encode_input
 from mcugen.frontend.exported import load
-from mcugen.ir import interp
+from mcugen.ir import Program, interp
 from mcugen.passes import optimize
 from mcugen.run.device import Device
 from mcugen.run.target import run_on
@@ -37,9 +37,13 @@ class Trained:
 
 def trained(model: str, board_name: str, folder: Path) -> Trained:
     """tests/models/`model`.pt2 for the board called `board_name`, built in `folder`."""
+    return image_of(optimize(load(_MODELS / f"{model}.pt2")[1]), model, board_name, folder)
+
+
+def image_of(program: Program, name: str, board_name: str, folder: Path) -> Trained:
+    """The image of a program, and two samples for it."""
     board = load_board(board_name)
-    program = optimize(load(_MODELS / f"{model}.pt2")[1])
-    emitted = emit(program, board.core, model, board=board.name)
+    emitted = emit(program, board.core, name, board=board.name)
     write(folder, emitted)
     source = emitted.manifest.input
     random = np.random.default_rng(23)
