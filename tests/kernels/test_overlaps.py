@@ -27,11 +27,16 @@ from mcugen.plan.memory import Arena
 from mcugen.plan.steps import fuse
 from mcugen.profile.model import ModelEmulator
 from mcugen.target.cores import core_named
-from tests.kernels.byte_layers import conv2d_layer, depthwise_layer, linear_layer
+from tests.kernels.byte_layers import (
+    conv2d_layer,
+    depthwise_layer,
+    linear_layer,
+    winograd_layer,
+)
 from tests.op_programs import MAKERS
 from tests.programs import random_inputs, random_program
 
-BYTES = (conv2d_layer, depthwise_layer, linear_layer)
+BYTES = (conv2d_layer, depthwise_layer, linear_layer, winograd_layer)
 
 unicorn = pytest.importorskip("unicorn")
 
@@ -184,5 +189,7 @@ def test_claims_are_what_the_access_order_asks_for(
         if layer.in_place or layer.distance <= needed + step.output.storage.pixel_bytes:
             tight.add(layer.kernel)
     assert len(claimed) >= 15
-    assert core != "cortex-m4" or {"conv2d_paired", "depthwise_planar"} <= claimed
+    assert (
+        core != "cortex-m4" or {"conv2d_paired", "conv2d_winograd", "depthwise_planar"} <= claimed
+    )
     assert claimed == tight
