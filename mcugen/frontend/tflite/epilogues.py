@@ -54,6 +54,7 @@ def activation_range(activation: str, result: Activation) -> tuple[int, int]:
         "RELU": (0.0, None),
         "RELU6": (0.0, 6.0),
         "RELU_N1_TO_1": (-1.0, 1.0),
+        "RELU_0_TO_1": (0.0, 1.0),
     }
     if activation not in ends:
         raise fail(STAGE, f"a fused {activation}", want=" or ".join(ends))

@@ -294,6 +294,7 @@ KINDS: dict[str, Callable[[Model, Grid], Grid]] = {
     "RELU": _unary(CODES.RELU),
     "RELU6": _unary(CODES.RELU6),
     "RELU_N1_TO_1": _unary(CODES.RELU_N1_TO_1),
+    "RELU_0_TO_1": _unary(CODES.RELU_0_TO_1),
     "QUANTIZE": _unary(CODES.QUANTIZE),
     "TRANSPOSE": transpose,
     "CONCATENATION": concatenate,

@@ -33,6 +33,7 @@ HANDLERS: dict[str, Handler] = {
     "RELU": elementwise.rectify("RELU"),
     "RELU6": elementwise.rectify("RELU6"),
     "RELU_N1_TO_1": elementwise.rectify("RELU_N1_TO_1"),
+    "RELU_0_TO_1": elementwise.rectify("RELU_0_TO_1"),
     "QUANTIZE": elementwise.requantize,
     "AVERAGE_POOL_2D": pools.average,
     "MAX_POOL_2D": pools.maximum,

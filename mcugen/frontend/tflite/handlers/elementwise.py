@@ -1,7 +1,7 @@
 """ADD, SUB, MUL, RELU and its kin, QUANTIZE.
 
-Sums bring both operands to one scale, 2^20 times finer, and their result to its own; products are
-rescaled once. Where an operand is a constant, the result is a function of the other, in a table.
+Sums bring both operands to one scale, 2^20 times finer (2^15 of int16), and their result to its
+own; products are rescaled once. A function of one operand of 8 bits is a table.
 """
 
 from collections.abc import Callable
@@ -19,15 +19,17 @@ from mcugen.frontend.tflite.epilogues import (
     rescaled_by,
 )
 from mcugen.frontend.tflite.graph import Operator, Tensor
-from mcugen.frontend.tflite.options import Activated
+from mcugen.frontend.tflite.options import Activated, AddOptions
 from mcugen.frontend.tflite.tables import look_up
 from mcugen.ir import ops
 
 #: Operands of sums are shifted so far before they are scaled.
-_LEFT = 20
+_LEFT = {"int8": 20, "int16": 15}
 #: Of a table for each channel.
 _MOST_ROWS = 2**12
 _BYTES = ("int8", "uint8")
+_SIGNED = ("int8", "int16")
+_ALL = (*_BYTES, "int16")
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,13 +66,16 @@ def subtract(ctx: Context, operator: Operator) -> None:
 
 def _sum(ctx: Context, operator: Operator, sign: int) -> None:
     x, y = _operands(ctx, operator)
-    result = ctx.result(operator)
+    result = ctx.result(operator, 0, (x.tensor.dtype,))
+    left = _LEFT[x.tensor.dtype]
+    if left < 20 and ctx.options(operator, AddOptions).pot_scale_int16:
+        _no_powers_of_two(operator, (x.scale, y.scale, result.scale))
     most = 2 * max(x.scale, y.scale)
     pairs = [quantized_multiplier(item.scale / most) for item in (x, y)]
-    final = quantized_multiplier(most / (2**_LEFT * result.scale))
+    final = quantized_multiplier(most / (2**left * result.scale))
     if not (x.activation and y.activation):
         sides = [
-            multiplied(item.centred, pair, _LEFT) for item, pair in zip((x, y), pairs, strict=True)
+            multiplied(item.centred, pair, left) for item, pair in zip((x, y), pairs, strict=True)
         ]
         _of_one(ctx, operator, multiplied(sides[0] + sign * sides[1], final))
         return
@@ -84,8 +89,9 @@ def _sum(ctx: Context, operator: Operator, sign: int) -> None:
 
 
 def _scaled(ctx: Context, operator: Operator, x: _Operand, pair: tuple[int, int], role: str) -> str:
-    """A computed operand times its scale and 2^20."""
-    low, high = multiplied(x.centred[[0, -1]], pair, _LEFT)
+    """A computed operand times its scale and a power of two."""
+    left = _LEFT[x.tensor.dtype]
+    low, high = multiplied(x.centred[[0, -1]], pair, left)
     op = ops.Rescale(
         x.ref,
         ctx.numbers(operator, f"{role}.bias", np.array([-x.zero])),
@@ -94,15 +100,23 @@ def _scaled(ctx: Context, operator: Operator, x: _Operand, pair: tuple[int, int]
         zero=0,
         lo=int(low),
         hi=int(high),
-        left=_LEFT,
+        left=left,
     )
     return ctx.add(operator, op, role)
+
+
+def _no_powers_of_two(operator: Operator, scales: tuple[float, float, float]) -> None:
+    """Refuse scales for which LiteRT has other arithmetic: those that CheckedLog2 takes."""
+    logarithms = np.log2(np.array(scales))
+    if (np.abs(logarithms - np.rint(logarithms)) < 1e-3).all():
+        what = f"{operator.name} of int16 whose scales are powers of two"
+        raise fail(STAGE, what, want="pot_scale_int16 false, as converters write it")
 
 
 def multiply(ctx: Context, operator: Operator) -> None:
     """tflite/kernels/mul.cc, whose scales are float32; integer_ops/mul.h."""
     x, y = _operands(ctx, operator)
-    result = ctx.result(operator)
+    result = ctx.result(operator, 0, (x.tensor.dtype,))
     scale = np.float32(x.scale) * np.float32(y.scale) / np.float32(result.scale)
     pair = quantized_multiplier(float(scale))
     if not (x.activation and y.activation):
@@ -115,12 +129,18 @@ def multiply(ctx: Context, operator: Operator) -> None:
 def _operands(ctx: Context, operator: Operator) -> tuple[_Operand, _Operand]:
     """Both sides, of one shape where both are computed; one at least is."""
     tensors = ctx.present(operator, 0), ctx.present(operator, 1)
-    x, y = (_Operand(tensor, *grid(operator, tensor, ("int8",))) for tensor in tensors)
+    x, y = (_Operand(tensor, *grid(operator, tensor, _SIGNED)) for tensor in tensors)
+    if x.tensor.dtype != y.tensor.dtype:
+        raise fail(STAGE, f"{operator.name} of {x.tensor.dtype} and {y.tensor.dtype}")
+    if x.tensor.dtype == "int16" and (x.zero or y.zero):
+        raise fail(STAGE, f"{operator.name} of int16 with zero points", want="0")
     if not (x.activation or y.activation):
         raise fail(STAGE, f"{operator.name} of two constants", want="a computed operand")
     if x.activation and y.activation:
         onto = broadcast_shape(x.tensor.shape, y.tensor.shape)
         return _spread(ctx, operator, x, onto), _spread(ctx, operator, y, onto)
+    if x.tensor.dtype == "int16":
+        raise fail(STAGE, f"{operator.name} of int16 and a constant", want="int8, or no constant")
     for constant, other in ((x, y), (y, x)):
         shape = constant.tensor.shape
         last = shape[-1] if shape else 1
@@ -151,17 +171,28 @@ def rectify(activation: str) -> Callable[[Context, Operator], None]:
     """RELU and its kin: QuantizedReluX of tflite/kernels/activations.cc, scales in float32."""
 
     def handler(ctx: Context, operator: Operator) -> None:
-        x, result = ctx.activation(operator, 0, _BYTES), ctx.result(operator, 0, _BYTES)
+        x, result = ctx.activation(operator, 0, _ALL), ctx.result(operator, 0, _ALL)
         scale = float(np.float32(x.scale) / np.float32(result.scale))
-        scaled = multiplied(x.levels - x.zero, quantized_multiplier(scale))
-        levels = np.clip(scaled + result.zero, *activation_range(activation, result))
-        ctx.finish(operator, look_up(ctx, operator, x, result, levels))
+        _onto(ctx, operator, scale, activation_range(activation, result))
 
     return handler
 
 
 def requantize(ctx: Context, operator: Operator) -> None:
     """QUANTIZE from a grid to another: internal/reference/requantize.h."""
-    x, result = ctx.activation(operator, 0, _BYTES), ctx.result(operator, 0, _BYTES)
-    scaled = multiplied(x.levels - x.zero, quantized_multiplier(x.scale / result.scale))
-    ctx.finish(operator, look_up(ctx, operator, x, result, scaled + result.zero))
+    x, result = ctx.activation(operator, 0, _ALL), ctx.result(operator, 0, _ALL)
+    _onto(ctx, operator, x.scale / result.scale, (result.element.lo, result.element.hi))
+
+
+def _onto(ctx: Context, operator: Operator, scale: float, ends: tuple[int, int]) -> None:
+    """Finish with the one operand times `scale`, clamped: a table of 8 bits, else arithmetic."""
+    x, result = ctx.activation(operator, 0, _ALL), ctx.result(operator, 0, _ALL)
+    pair = quantized_multiplier(scale)
+    if x.tensor.dtype in _BYTES:
+        levels = np.clip(multiplied(x.levels - x.zero, pair) + result.zero, *ends)
+        ctx.finish(operator, look_up(ctx, operator, x, result, levels))
+        return
+    bias = np.array([-x.zero])
+    rescale = rescaled_by(ctx, operator, x.ref, [pair], result, bias)
+    assert isinstance(rescale, ops.Rescale)
+    ctx.finish(operator, replace(rescale, lo=ends[0], hi=ends[1]))
