@@ -69,9 +69,7 @@ def spelled_out(to: Translation, node: OnnxNode) -> Iterator[OnnxNode]:
         if want is not None and node.attributes.get(name, want) != want:
             raise node.wrong(f"attribute {name} is not supported", want=str(want))
     own = {name: value for name, value in node.attributes.items() if name not in _OWN}
-    if len(node.inputs) < form.result + 1 or any(
-        at + 1 >= len(node.inputs) for at in form.operands
-    ):
+    if len(node.inputs) <= max(form.result, *(place + 1 for place in form.operands)):
         raise node.wrong(f"only {len(node.inputs)} inputs")
     output, inputs = node.outputs[0], []
     for number, place in enumerate(form.operands):

@@ -286,10 +286,6 @@ def average_pool(g: Graph) -> str:
     return g.node("AveragePool", g.image(1, g.whole(1, 4), *_extent(g)), **attributes)
 
 
-def average_pool_1d(g: Graph) -> str:
-    return g.node("AveragePool", g.image(1, 3, g.whole(5, 9)), **window(g, 3, 1))
-
-
 def whole_image(g: Graph) -> str:
     x = g.image(1, g.whole(1, 4), *_extent(g)[: g.whole(1, 2)])
     return g.node(str(g.pick("GlobalAveragePool", "GlobalMaxPool")), x)
@@ -386,7 +382,7 @@ KINDS: dict[str, Callable[[Graph], str]] = {
     "batch norm": batch_norm,
     "max pool": max_pool,
     "average pool": average_pool,
-    "average pool 1d": average_pool_1d,
+    "average pool 1d": lambda g: g.node("AveragePool", g.image(1, 3, 7), **window(g, 3, 1)),
     "whole image": whole_image,
     "reduce mean": reduce_mean,
     "views": views,

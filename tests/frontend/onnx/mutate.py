@@ -13,7 +13,8 @@ from onnx import ModelProto
 
 from tests.frontend.hostile.mutate import mutated_bytes
 from tests.frontend.onnx.graphs import KINDS, Graph
-from tests.frontend.onnx.hostile import CHANGES, honest
+from tests.frontend.onnx.honest import honest
+from tests.frontend.onnx.hostile import CHANGES
 from tests.frontend.onnx.operators import OPERATORS
 
 _BASES = 400

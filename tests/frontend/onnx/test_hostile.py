@@ -10,7 +10,8 @@ import pytest
 from mcugen.errors import McugenError
 from mcugen.frontend.onnx import load
 from scripts.fuzz_lib.models import run
-from tests.frontend.onnx.hostile import CHANGES, RAW, changed, honest
+from tests.frontend.onnx.honest import honest
+from tests.frontend.onnx.hostile import CHANGES, RAW, changed
 
 MUTANTS = 400
 
