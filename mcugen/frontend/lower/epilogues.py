@@ -192,18 +192,22 @@ def _settle(
 
 
 def lookup(element: Int, chain: Sequence[Function], grid: Grid) -> Table:
-    """The level of every integer of `element`."""
+    """The level of every integer of `element`: where float64 is close to a border, exactly."""
     channels = max(channels_of(chain), _grid_channels(grid))
-    domain = range(element.lo, element.hi + 1)
-    return Table(
-        np.array(
-            [
-                [grid.quantize(evaluate_exact(chain, Fraction(q), c), c) for q in domain]
-                for c in range(channels)
-            ],
-            dtype=np.int64,
-        )
-    )
+    domain = np.arange(element.lo, element.hi + 1)
+    table = np.zeros((channels, len(domain)), dtype=np.int64)
+    sure = np.zeros(table.shape, dtype=bool)
+    if isinstance(grid, UniformGrid):
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = evaluate(chain, domain[:, None].astype(np.float64))
+            steps = np.broadcast_to(values / grid.scale, (len(domain), channels)).T
+            distance = np.abs(steps - np.floor(steps) - 0.5)
+            sure = distance > _CLOSE * (np.abs(steps) + 1)  # not where it is no number
+        table[sure] = grid.quantize_steps(steps[sure])
+    for c, index in np.argwhere(~sure):
+        exact = evaluate_exact(chain, Fraction(int(domain[index])), int(c))
+        table[c, index] = grid.quantize(exact, int(c))
+    return Table(table)
 
 
 def multiplier(element: Int, chain: Sequence[Function], grid: UniformGrid) -> Multiplier | None:

@@ -68,7 +68,10 @@ class UniformGrid:
 
     def quantize_array(self, values: np.ndarray) -> np.ndarray:
         """Levels of float64 `values`, channels last where the scale is per channel."""
-        steps = values / self.scale
+        return self.quantize_steps(values / self.scale)
+
+    def quantize_steps(self, steps: np.ndarray) -> np.ndarray:
+        """Levels of float64 values in units of the scale."""
         rounded = np.floor(steps + 0.5) if self.ties is Ties.UP else np.rint(steps)
         return np.clip(rounded + self.zero, self.lo, self.hi).astype(np.int64)
 
