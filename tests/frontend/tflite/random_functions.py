@@ -99,16 +99,21 @@ def _matrix(model: Model, shape: tuple[int, int], near: float) -> int:
 
 
 def svdf(model: Model, x: Grid) -> Grid:
-    x, rng = _row(model, x), model.rng
+    x, rng, w = _row(model, x), model.rng, model.writer
     units, rank, memory = model.between(1, 6), model.between(1, 3), model.between(1, 7)
     filters = units * rank
     feature = _matrix(model, (filters, x.shape[1]), 0.003)
-    data = rng.integers(-2000, 2000, (filters, memory))
+    most = model.pick(200, 2000, 32767)
+    data = rng.integers(-most, most, (filters, memory), endpoint=True)
     time = model.writer.constant("time", data, INT16, [model.scale(1e-4)], [0])
     bias = model.writer.constant("bias", rng.integers(-9999, 9999, units), INT32, [1e-7], [0])
-    kept = TensorSpec("s", (1, memory * filters), INT16, (model.scale(1e-3),), (0,), variable=True)
+    # Features that full weights could take beyond 32 bits, if their signs agreed.
+    step = x.scale * w.tensors[feature].scales[0] * 255 * 127 * x.shape[1] / 30000
+    kept = TensorSpec("s", (1, memory * filters), INT16, (step,), (0,), variable=True)
     inputs = [x.index, feature, time, model.pick(bias, bias, -1), model.writer.tensor(kept)]
-    y = model.made_of((1, units), model.scale(0.03), model.zero())
+    scale = step * w.tensors[time].scales[0] * most * 30000 * memory * rank / 4000
+    # Coarser levels would tell sums beyond 32 bits apart: refused.
+    y = model.made_of((1, units), min(model.scale(float(scale)), scale), model.zero())
     options = {"Rank": rank, "FusedActivationFunction": RELU}
     model.writer.operator(CODES.SVDF, inputs, [y.index], "SVDFOptions", **options)
     return y
