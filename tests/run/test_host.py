@@ -11,6 +11,7 @@ from mcugen.emit import emit, write
 from mcugen.errors import McugenError
 from mcugen.ir import Int, Program, Source, TensorType, interp, ops
 from mcugen.ir.types import accumulator
+from mcugen.plan.choice import DEFAULT, Wishes
 from mcugen.run.host import HostModel, run_sanitized
 from mcugen.target.cores import core_named
 from tests.builder import Builder
@@ -23,8 +24,8 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     return
 
 
-def _written(program: Program, folder: Path, core: str = "cortex-m4") -> Path:
-    write(folder, emit(program, core_named(core), "net"))
+def _written(program: Program, folder: Path, wishes: Wishes = DEFAULT) -> Path:
+    write(folder, emit(program, core_named("cortex-m4"), "net", wishes=wishes))
     return folder
 
 
@@ -133,7 +134,8 @@ def test_a_read_of_memory_that_holds_nothing_is_found(
 def test_sanitizers_report_what_was_planted(
     pattern: str, replacement: str, report: str, tmp_path: Path
 ) -> None:
-    folder = _written(_linear(), tmp_path / "net", "cortex-m0")  # in plain C
+    plain = Wishes(kernels={_linear().output: "linear"})
+    folder = _written(_linear(), tmp_path / "net", plain)
     inputs = np.full((2, 40), 100)
     clean = run_sanitized(folder, inputs)
     np.testing.assert_array_equal(clean, interp.run(_linear(), inputs))
