@@ -39,7 +39,8 @@ def accepts(step: Step, core: Core) -> bool:
 
 def cost(step: Step, core: Core) -> int:
     """About nine cycles for two loads, a multiply-accumulate and the loop; more where it waits."""
-    del core
+    if not core.multiply_long:
+        return 12 * step.macs + 110 * step.accumulator.size
     return 10 * step.macs + 40 * step.accumulator.size
 
 

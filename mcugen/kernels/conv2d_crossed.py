@@ -28,7 +28,7 @@ def cost(step: Step, core: Core) -> int:
 
 
 def build(step: Step, core: Core) -> Recipe:
-    return conv2d_paired.recipe(step, crossed.crossed(step, _shape(step, core)))
+    return conv2d_paired.recipe(step, crossed.crossed(step, core, _shape(step, core)))
 
 
 KERNEL = Kernel(

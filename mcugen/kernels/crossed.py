@@ -21,15 +21,19 @@ from mcugen.ir import ops
 from mcugen.ir.types import Int
 from mcugen.kernels.constants import Constant, bit_words
 from mcugen.kernels.epilogue import epilogue_of
-from mcugen.kernels.paired import Paired, Shape
+from mcugen.kernels.finish import Finish, finish, saturates
+from mcugen.kernels.paired import Paired, Shape, result_of
 from mcugen.kernels.step import Step
 from mcugen.kernels.storage import INT8, INT16, UINT8
+from mcugen.kernels.upper import most
 from mcugen.target.cores import Core
 
 #: Inputs that are expanded at a time, and outputs whose sums are formed together.
 _WORD = 4
 _LANES = 2
 _TOGETHER = 3
+#: Bits that sums are shifted up for the upper half of a product to be precise.
+_BITS = 8
 
 
 def accepts(step: Step, core: Core, op: type[ops.Conv2d | ops.Linear]) -> bool:
@@ -68,39 +72,64 @@ def shape_of(step: Step, core: Core, pixels: int) -> Shape:
     return Shape(together, _LANES, -(-inputs // _WORD), -(-channels // _LANES))
 
 
-def crossed(step: Step, shape: Shape) -> Paired:
+def crossed(step: Step, core: Core, shape: Shape) -> Paired:
     """`step` packed for `shape`."""
     op, c = step.op, step.inputs[0].storage.c
     assert isinstance(op, ops.Conv2d | ops.Linear)
     middle = c.hi - INT8.hi
     outside = f"0x{(op.x_zero - middle) * 0x10001 & 0xFFFFFFFF:08X}u"
-    routine = f"crossed_{'triples' if shape.together > 1 else 'singles'}"
+    form = _finish(step, shape)
+    expand = f"crossed_expand {'wide' if core.multiply_long else 'narrow'}"
+    sums = "triples" if shape.together > 1 else "singles", *result_of(step, form)
     return Paired(
         shape=shape,
         expand="crossed_expand",
-        routine=routine,
-        helpers=frozenset({"crossed", "crossed_expand", routine}),
-        stored=True,
-        shift=None,
+        routine="_".join(["crossed", *sums]),
+        helpers=frozenset({"crossed", expand, " ".join(["crossed_sums", *sums]), *_twins(sums)}),
+        stored=form is None,
+        shift=form.shift if form else None,
         flip="0x80808080u" if c is INT8 else "0u",
         outside=(outside, outside),
-        weights=_packed(step, shape, middle),
-        epilogue=epilogue_of(step),
+        weights=_packed(step, shape, middle, form),
+        epilogue=None if form else epilogue_of(step),
     )
 
 
-def _packed(step: Step, shape: Shape, middle: int) -> Constant:
-    """For each block of outputs: starts, then words of weights."""
+def _twins(sums: tuple[str, ...]) -> tuple[str, ...]:
+    """What the portable twin of a loop that finishes its sums calls."""
+    if len(sums) < 3:
+        return ()
+    return ("upper" if sums[1] == "once" else "product", f"saturate {sums[2]}")
+
+
+def _finish(step: Step, shape: Shape) -> Finish | None:
+    """How the loops finish sums; they shift them up first."""
+    op = step.op
+    assert isinstance(op, ops.Conv2d | ops.Linear)
+    if step.epilogue is None or step.accumulator.channels % shape.lanes:
+        return None
+    bits = 1 if isinstance(step.epilogue.op, ops.Rescale) else _BITS
+    low, high = op.products(step.env).bounds
+    return None if max(-low.min(), high.max()) > most(bits) else finish(step, (low, high), bits)
+
+
+def _packed(step: Step, shape: Shape, middle: int, form: Finish | None) -> Constant:
+    """For each block of outputs: starts, words of weights, then numbers for the finish."""
     op = step.op
     assert isinstance(op, ops.Conv2d | ops.Linear)
     rows = _rows(step)
-    start = (middle - op.x_zero) * rows.sum(axis=(1, 2))
+    start = (middle - op.x_zero) * rows.sum(axis=(1, 2)) + (form.start if form else 0)
     words = rows[..., 2:] + (rows[..., :2] << 16)
     flat = np.concatenate([start[:, None], words.reshape(len(rows), -1)], axis=1) & 0xFFFFFFFF
     missing = shape.blocks * shape.lanes - len(rows)
     blocks = np.pad(flat, ((0, missing), (0, 0))).reshape(shape.blocks, shape.lanes, -1)
-    layout = f"[block of outputs][start, then crossed pairs of inputs][{shape.lanes} outputs]"
-    return bit_words("weights", blocks.swapaxes(1, 2).astype("<u4"), "weights", layout)
+    streams = [blocks.swapaxes(1, 2).reshape(shape.blocks, -1)]
+    layout = f"[block of outputs]: [start, then crossed pairs of inputs][{shape.lanes} outputs]"
+    if form:
+        streams.append((form.columns & 0xFFFFFFFF).reshape(shape.blocks, -1))
+        layout += ", then [output] numbers for the finish"
+    packed = np.concatenate(streams, axis=1).astype("<u4")
+    return bit_words("weights", packed, "weights", layout)
 
 
 def cost(step: Step, core: Core, shape: Shape, pixels: int) -> int:
@@ -109,6 +138,8 @@ def cost(step: Step, core: Core, shape: Shape, pixels: int) -> int:
     turn = 50 if shape.together > 1 else 21.5
     block = shape.words * turn + 40
     slow = not core.multiply_long
-    expanded = (20 if slow else 16) * shape.words + 40
-    stored = (58 if slow else 22) * step.accumulator.size
+    expanded = (20 if slow else 11) * shape.words + 40
+    finished = saturates(step) and step.accumulator.channels % shape.lanes == 0
+    output = (38 if slow else 11) if finished else (58 if slow else 25)
+    stored = output * step.accumulator.size
     return round(groups * (shape.blocks * block + shape.together * expanded + 60) + stored)

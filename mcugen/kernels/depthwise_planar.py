@@ -56,10 +56,23 @@ class TapPlace:
 
 
 @dataclass(frozen=True)
+class Number:
+    """A byte of two neighbouring windows, and which tap of the first and the second meets it."""
+
+    at: int
+    first: int | None
+    second: int | None
+
+
+@dataclass(frozen=True)
 class Context:
     plane: Plane
     assembly: tuple[str, ...]
     taps: tuple[TapPlace, ...]
+    numbers: tuple[Number, ...]
+    """What two neighbouring outputs read, in memory order."""
+    pairs: int
+    """Such pairs along a line."""
     number_c: str
     """A byte of the input as a number."""
     byte: str
@@ -193,8 +206,8 @@ def cost(step: Step, core: Core) -> int:
     drawn = (3 if core.unaligned else 10) * step.inputs[0].type.size
     if core.dsp:
         return step.output.type.channels * (chosen[0].cycles + 15) + drawn
-    tap, output = (5, 25) if core.multiply_long else (8, 75)
-    return tap * step.macs + output * step.output.type.size + drawn
+    halves, output = (7, 15) if core.multiply_long else (14, 60)
+    return halves * step.macs // 2 + output * step.output.type.size + drawn
 
 
 def build(step: Step, core: Core) -> Recipe:
@@ -207,6 +220,7 @@ def build(step: Step, core: Core) -> Recipe:
     plane = replace(chosen[0], windows=windows)
     rows, columns = _axes(step)
     across, along = (columns, rows) if turned else (rows, columns)
+    taps = tuple(_taps(windows))
     byte = step.output.storage.c.name.removesuffix("_t")
     lines = windows.across.span(windows.across.outputs)
     plane_bytes = lines * windows.line + 4
@@ -214,7 +228,9 @@ def build(step: Step, core: Core) -> Recipe:
     context = Context(
         plane=plane,
         assembly=tuple(plane.lines),
-        taps=tuple(_taps(windows)),
+        taps=taps,
+        numbers=tuple(_numbers(taps, windows.along.stride)),
+        pairs=windows.along.outputs // 2,
         number_c=step.inputs[0].storage.c.name,
         byte=byte,
         across=across.span,
@@ -257,6 +273,13 @@ def _taps(windows: Windows) -> Iterator[TapPlace]:
                 at = tap.line * windows.across.dilation * windows.line
                 at += tap.along * windows.along.dilation
                 yield TapPlace(windows.head + index, 16 * half, at)
+
+
+def _numbers(taps: tuple[TapPlace, ...], stride: int) -> Iterator[Number]:
+    first = {tap.at: index for index, tap in enumerate(taps)}
+    second = {at + stride: index for at, index in first.items()}
+    for at in sorted({*first, *second}):
+        yield Number(at, first.get(at), second.get(at))
 
 
 def _parameters(step: Step, windows: Windows, form: Finish, turned: bool) -> Constant:

@@ -27,7 +27,8 @@ def accepts(step: Step, core: Core) -> bool:
 
 def cost(step: Step, core: Core) -> int:
     """About nine cycles for two loads, a multiply-accumulate and the loop."""
-    del core
+    if not core.multiply_long:
+        return 12 * step.macs + 110 * step.accumulator.size
     return 9 * step.macs + 30 * step.accumulator.size
 
 

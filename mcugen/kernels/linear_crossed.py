@@ -16,7 +16,8 @@ def cost(step: Step, core: Core) -> int:
 
 
 def build(step: Step, core: Core) -> Recipe:
-    return linear_paired.recipe(step, crossed.crossed(step, crossed.shape_of(step, core, 1)))
+    shape = crossed.shape_of(step, core, 1)
+    return linear_paired.recipe(step, crossed.crossed(step, core, shape))
 
 
 KERNEL = Kernel(

@@ -119,7 +119,7 @@ def paired(step: Step, shape: Shape) -> Paired:
     form = finish(step, op.products(step.env).bounds, BITS) if whole else None
     lowered = op.x_zero - (c.hi - INT8.hi)
     odd = lowered - INT8.hi
-    sums = "quads" if shape.together > 1 else "singles", *_result(step, form)
+    sums = "quads" if shape.together > 1 else "singles", *result_of(step, form)
     return Paired(
         shape=shape,
         expand="paired_expand",
@@ -134,7 +134,7 @@ def paired(step: Step, shape: Shape) -> Paired:
     )
 
 
-def _result(step: Step, form: Finish | None) -> tuple[str, ...]:
+def result_of(step: Step, form: Finish | None) -> tuple[str, ...]:
     """How sums become outputs of which type, where they do."""
     return (form.way, step.output.storage.c.name.removesuffix("_t")) if form else ("sums",)
 

@@ -155,9 +155,13 @@ def build_plan(program: Program, core: Core, name: str, wishes: Wishes = DEFAULT
     )
 
 
+#: Helpers that call others, which must stand before them.
+_CALLERS = ("crossed_sums",)
+
+
 def _helpers(found: Arrangement) -> tuple[Helper, ...]:
     wanted = sorted({name for item in found.chosen for name in item.recipe.all_helpers})
-    parts = [name.split(" ") for name in wanted]
+    parts = sorted((name.split(" ") for name in wanted), key=lambda item: item[0] in _CALLERS)
     return tuple(Helper(f"helpers/{item[0]}.c.j2", tuple(item[1:])) for item in parts)
 
 

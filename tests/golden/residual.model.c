@@ -259,8 +259,18 @@ __extension__ __asm__(
     ".size residual_dw_plane, . - residual_dw_plane\n"
     ".popsection\n");
 #else
+static inline uint8_t residual_dw_plane_byte(int32_t sum, int32_t multiplier, int32_t addend)
+{
+    int32_t value = residual_upper(sum, multiplier);
+    value = (value + addend) >> 13;
+    return (uint8_t)residual_saturate_int8(value);
+}
+
 RESIDUAL_LAYER_FUNCTION void residual_dw_plane(uint8_t *out, const uint8_t *x, const uint32_t *parameters)
 {
+    const uint32_t start = parameters[0];
+    const int32_t multiplier = (int32_t)parameters[1];
+    const int32_t addend = (int32_t)parameters[2];
     const int32_t weight_0 = (int16_t)(parameters[3] & 0xFFFFu);
     const int32_t weight_1 = (int32_t)parameters[3] >> 16;
     const int32_t weight_2 = (int16_t)(parameters[4] & 0xFFFFu);
@@ -273,22 +283,43 @@ RESIDUAL_LAYER_FUNCTION void residual_dw_plane(uint8_t *out, const uint8_t *x, c
     for (uint32_t line = 0u; line < 4u; line++) {
         const int8_t *first = (const int8_t *)x;
         uint8_t *to = out;
-        for (uint32_t i = 0u; i < 4u; i++) {
-            uint32_t sum = parameters[0];
-            sum += (uint32_t)(weight_0 * (int32_t)first[0]);
-            sum += (uint32_t)(weight_1 * (int32_t)first[2]);
-            sum += (uint32_t)(weight_2 * (int32_t)first[8]);
-            sum += (uint32_t)(weight_3 * (int32_t)first[10]);
-            sum += (uint32_t)(weight_4 * (int32_t)first[16]);
-            sum += (uint32_t)(weight_5 * (int32_t)first[18]);
-            sum += (uint32_t)(weight_6 * (int32_t)first[1]);
-            sum += (uint32_t)(weight_7 * (int32_t)first[9]);
-            sum += (uint32_t)(weight_8 * (int32_t)first[17]);
-            int32_t value = residual_upper((int32_t)sum, (int32_t)parameters[1]);
-            value = (value + (int32_t)parameters[2]) >> 13;
-            *to = (uint8_t)residual_saturate_int8(value);
-            first += 1;
-            to += 3;
+        for (uint32_t i = 0u; i < 2u; i++) {
+            uint32_t sum_0 = start;
+            uint32_t sum_1 = start;
+            const int32_t x_0 = first[0];
+            sum_0 += (uint32_t)(weight_0 * x_0);
+            const int32_t x_1 = first[1];
+            sum_0 += (uint32_t)(weight_6 * x_1);
+            sum_1 += (uint32_t)(weight_0 * x_1);
+            const int32_t x_2 = first[2];
+            sum_0 += (uint32_t)(weight_1 * x_2);
+            sum_1 += (uint32_t)(weight_6 * x_2);
+            const int32_t x_3 = first[3];
+            sum_1 += (uint32_t)(weight_1 * x_3);
+            const int32_t x_8 = first[8];
+            sum_0 += (uint32_t)(weight_2 * x_8);
+            const int32_t x_9 = first[9];
+            sum_0 += (uint32_t)(weight_7 * x_9);
+            sum_1 += (uint32_t)(weight_2 * x_9);
+            const int32_t x_10 = first[10];
+            sum_0 += (uint32_t)(weight_3 * x_10);
+            sum_1 += (uint32_t)(weight_7 * x_10);
+            const int32_t x_11 = first[11];
+            sum_1 += (uint32_t)(weight_3 * x_11);
+            const int32_t x_16 = first[16];
+            sum_0 += (uint32_t)(weight_4 * x_16);
+            const int32_t x_17 = first[17];
+            sum_0 += (uint32_t)(weight_8 * x_17);
+            sum_1 += (uint32_t)(weight_4 * x_17);
+            const int32_t x_18 = first[18];
+            sum_0 += (uint32_t)(weight_5 * x_18);
+            sum_1 += (uint32_t)(weight_8 * x_18);
+            const int32_t x_19 = first[19];
+            sum_1 += (uint32_t)(weight_5 * x_19);
+            to[0] = residual_dw_plane_byte((int32_t)sum_0, multiplier, addend);
+            to[3] = residual_dw_plane_byte((int32_t)sum_1, multiplier, addend);
+            first += 2;
+            to += 6;
         }
         x += 8;
         out += 12;
@@ -341,7 +372,7 @@ RESIDUAL_LAYER_FUNCTION void residual_skip(const int8_t *in_0, const int8_t *in_
 {
     for (uint32_t pixel = 0u; pixel < 1u; pixel++) {
         for (uint32_t i = 0u; i < 48u; i++) {
-            const int32_t acc = ((int32_t)in_0[i] * 2) + ((int32_t)in_1[i] - 3);
+            const int32_t acc = (-3) + ((int32_t)in_0[i] * 2) + (int32_t)in_1[i];
             *out = residual_skip_epilogue(acc, i);
             out++;
         }
