@@ -167,7 +167,8 @@ def _upper_half(step: Step, op: ops.Requantize) -> Epilogue | None:
     form = upper(step, bounds, bits)
     if form is None:
         return None
-    columns = {"start": form.start, "multiplier": form.multiplier, "addend": form.addend}
+    # Not called "start": kernels have tables of that name.
+    columns = {"offset": form.start, "multiplier": form.multiplier, "addend": form.addend}
     single = {name: len(set(data.tolist())) == 1 for name, data in columns.items()}
     ends = [
         (int((int(end + start) << bits) * factor >> 32) + int(addend)) >> form.shift
@@ -178,7 +179,7 @@ def _upper_half(step: Step, op: ops.Requantize) -> Epilogue | None:
         name: literal(int(data[0])) if single[name] else None for name, data in columns.items()
     }
     context = UpperHalf(
-        start=numbers_c["start"],
+        start=numbers_c["offset"],
         up=2**bits,
         multiplier=numbers_c["multiplier"],
         addend=numbers_c["addend"],
