@@ -7,6 +7,7 @@ groups. Taps that are more than a word of weights holds meet the groups further 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -17,9 +18,10 @@ from mcugen.kernels.base import Kernel, Recipe
 from mcugen.kernels.constants import Constant, numbers, word_literal
 from mcugen.kernels.epilogue import epilogue_of
 from mcugen.kernels.packed.assembly import lines
+from mcugen.kernels.packed.assembly_small import lines as small_lines
 from mcugen.kernels.packed.final import Final, final_of
 from mcugen.kernels.packed.operands import Operands, operands_of
-from mcugen.kernels.packed.packing import Packing, long, widest
+from mcugen.kernels.packed.packing import Multiply, Packing, widest, widest_forms
 from mcugen.kernels.packed.sums import Sums, best, packed_weights
 from mcugen.kernels.ring import Ring, ring
 from mcugen.kernels.step import Step
@@ -27,9 +29,7 @@ from mcugen.kernels.storage import WORD_BITS
 from mcugen.kernels.window import geometry, overlap_by_rows
 from mcugen.target.cores import Core
 
-#: Words of the input that a step takes, and words of weights.
-_GROUPS, _WEIGHTS = 2, 2
-#: Words from one to the other that a load reaches.
+#: Words from one word of the input to the other that a load reaches.
 _FARTHEST = 1023
 #: Pixels, taps and outputs of a word.
 _MOST = 5
@@ -79,7 +79,11 @@ class Context:
     coefficients: tuple[int, ...]
     plane_words: tuple[int, ...]
     """Channels in each word of a plane."""
-    tap_groups: int
+    tile_words: int
+    """Words from a tile to the next."""
+    taps: int
+    """Runs of a row of the window, and words from one to the next."""
+    tap_words: int
     pieces: int
     """Of a run."""
     channels_out: int
@@ -91,7 +95,7 @@ class Context:
 
 
 def accepts(step: Step, core: Core) -> bool:
-    return core.multiply_long and _best(step, core) is not None
+    return _best(step, core) is not None
 
 
 def _size(step: Step) -> tuple[int, int]:
@@ -111,47 +115,85 @@ def _operands(step: Step) -> Operands:
     return operands_of(step, padded=geometry(step, _size(step)).clipped)
 
 
+@dataclass(frozen=True)
+class Layout:
+    """How a row of the image lies in scratch memory: [group][channel], a word for P pixels.
+
+    Numbers of columns count those of the image, numbers of groups those of the row.
+    """
+
+    pixel_columns: int
+    """From a pixel of a group to the next."""
+    group_columns: int
+    """From a group to the next."""
+    apart: int
+    """Groups from one word of a tile to the other."""
+    taps: int
+    """Words of weights for a row of the window."""
+    tap_groups: int
+    """From a word's group to that of the next."""
+
+    def tile_groups(self, made: Sums) -> int:
+        """From a tile to the next."""
+        return made.inputs * self.apart
+
+    def groups(self, made: Sums, tiles: int) -> int:
+        """Of a row of `tiles`."""
+        last = tiles * self.tile_groups(made) - self.apart
+        return last + (self.taps - 1) * self.tap_groups + 1
+
+
+def _layout(packing: Packing, horizontal: Window) -> Layout:
+    """Words of several taps meet groups side by side; single taps begin a group at each column."""
+    pixels, size, stride = packing.pixels, horizontal.size, horizontal.stride
+    if packing.taps > 1 or size == 1:
+        taps = -(-size // packing.taps)
+        return Layout(stride, pixels * stride, apart=1, taps=taps, tap_groups=1)
+    return Layout(stride, 1, apart=pixels * stride, taps=size, tap_groups=horizontal.dilation)
+
+
 def _best(step: Step, core: Core) -> tuple[Sums, np.ndarray] | None:
     """The cheapest form, with its weights; none where no form computes the step."""
-    op = step.op
-    if not isinstance(op, ops.Conv2d) or op.groups > 1:
-        return None
-    source, horizontal = step.inputs[0], _windows(step)[1]
-    if source.type.channels > _FARTHEST or source.storage.c.bytes == 2:
-        return None
-    if horizontal.size > 1 and (horizontal.stride > 1 or horizontal.dilation > 1):
+    op, source = step.op, step.inputs[0]
+    if not isinstance(op, ops.Conv2d) or op.groups > 1 or source.storage.c.bytes == 2:
         return None
     operands = _operands(step)
     if not operands.narrow:
         return None
-    made = best(
-        _forms(operands),
-        operands.inputs,
-        inputs=_GROUPS,
-        weights=_WEIGHTS,
-        distance=source.type.channels,
-        core=core,
-    )
+    made = best(_forms(step, operands, core), operands.inputs, core)
     return min(made, key=lambda item: _cycles(step, item[0]), default=None)
 
 
-def _forms(operands: Operands) -> Iterator[tuple[Packing, np.ndarray]]:
-    """Packings in which the layer can be computed, with its weights [O, run, channel, tap]."""
-    out, height, width, depth = operands.v.shape
-    for pixels in range(1, _MOST + 1):
-        for taps in range(1, min(width, _MOST) + 1):
-            if taps != width and taps != pixels:
-                continue
-            groups = -(-width // taps)
-            v = np.zeros((out, height, groups * taps, depth), np.int64)
-            v[:, :, :width] = operands.v
-            v = v.reshape(out, height * groups, 1, taps, depth).transpose(0, 1, 4, 2, 3)
-            for outputs in range(1, _MOST + 1):
-                forms = long(pixels, taps, outputs)
-                found = {widest(form, u=operands.inputs, v=operands.weights) for form in forms}
-                for packing in sorted(filter(None, found), key=lambda item: item.bits):
-                    if packing.products > 1:
-                        yield packing, v
+def _forms(step: Step, operands: Operands, core: Core) -> Iterator[tuple[Packing, int, np.ndarray]]:
+    """Packings in which the layer can be computed, as `best` takes them."""
+    horizontal, channels = _windows(step)[1], step.inputs[0].type.channels
+    for packing in _packings(operands, horizontal, core):
+        distance = _layout(packing, horizontal).apart * channels
+        if packing.products > 1 and distance <= _FARTHEST:
+            yield packing, distance, _tapped(operands.v, packing.taps)
+
+
+def _packings(operands: Operands, horizontal: Window, core: Core) -> Iterator[Packing]:
+    size, dense = horizontal.size, horizontal.stride == horizontal.dilation == 1
+    multiplies = [Multiply.SINGLE, *([Multiply.SMLAL] if core.multiply_long else [])]
+    some = range(1, _MOST + 1)
+    for by, pixels, taps, outputs in product(multiplies, some, some, some):
+        if taps > 1 and (not dense or (taps != size and (taps != pixels or taps > size))):
+            continue
+        if by is Multiply.SINGLE and taps > 1 and not core.multiply_long:
+            continue
+        forms = widest_forms(pixels, taps, outputs, by)
+        found = {widest(form, u=operands.inputs, v=operands.weights) for form in forms}
+        yield from sorted(filter(None, found), key=lambda item: item.bits)
+
+
+def _tapped(v: np.ndarray, taps: int) -> np.ndarray:
+    """Weights [O, row, column, I] as [O, run, I, half, tap]."""
+    out, height, width, depth = v.shape
+    groups = -(-width // taps)
+    padded = np.zeros((out, height, groups * taps, depth), np.int64)
+    padded[:, :, :width] = v
+    return padded.reshape(out, height * groups, 1, taps, depth).transpose(0, 1, 4, 2, 3)
 
 
 def _tile_kinds(made: Sums, columns: int) -> tuple[Tile, ...]:
@@ -194,8 +236,8 @@ def build(step: Step, core: Core) -> Recipe:
     made, v = found
     window, (vertical, horizontal) = geometry(step, _size(step)), _windows(step)
     source, channels = step.inputs[0], step.inputs[0].type.channels
-    pixels, tap_groups = made.packing.pixels, -(-horizontal.size // made.packing.taps)
-    groups = _GROUPS * _tiles(step, made) + tap_groups - 1
+    layout = _layout(made.packing, horizontal)
+    groups = layout.groups(made, _tiles(step, made))
     rows = ring(window, vertical, groups * channels)
     final = final_of(operands)
     sums_at = rows.words + made.schedule.pieces
@@ -204,12 +246,13 @@ def build(step: Step, core: Core) -> Recipe:
     context = Context(
         ring=rows,
         sums=made,
-        assembly=lines(made),
+        assembly=small_lines(made) if made.small else lines(made),
         final=final,
-        sources=_sources(made.packing, operands, horizontal.stride),
+        sources=_sources(made.packing, operands, layout),
         outside=word_literal(outside),
         groups=groups,
-        group_columns=pixels * horizontal.stride,
+        group_columns=layout.group_columns,
+        tile_words=layout.tile_groups(made) * channels,
         before=horizontal.before,
         channels=channels,
         pixel_units=source.storage.pixel_units,
@@ -218,7 +261,8 @@ def build(step: Step, core: Core) -> Recipe:
         plane_words=tuple(
             min(WORD_BITS, channels - first) for first in range(0, channels, WORD_BITS)
         ),
-        tap_groups=tap_groups,
+        taps=layout.taps,
+        tap_words=layout.tap_groups * channels,
         pieces=channels // made.schedule.piece,
         channels_out=step.accumulator.channels,
         tiles=_tile_kinds(made, window.columns.output),
@@ -235,11 +279,11 @@ def build(step: Step, core: Core) -> Recipe:
     )
 
 
-def _sources(packing: Packing, operands: Operands, stride: int) -> tuple[Source, ...]:
+def _sources(packing: Packing, operands: Operands, layout: Layout) -> tuple[Source, ...]:
     """Where a pixel is inside, its base takes the place of what is outside."""
     change = operands.base - operands.middle - operands.outside
     return tuple(
-        Source(place, pixel * stride, word_literal(change << place))
+        Source(place, pixel * layout.pixel_columns, word_literal(change << place))
         for pixel, place in enumerate(packing.input_places)
     )
 

@@ -22,8 +22,7 @@ from mcugen.kernels.step import Step
 from mcugen.kernels.storage import WORD_BITS
 from mcugen.target.cores import Core
 
-#: Outputs at a time, and inputs of a word.
-_OUTPUTS = 8
+#: Inputs of a word.
 _NUMBERS = 4
 #: Steps are filled up to a multiple of this, so that a loop can hold several.
 _STEPS = 16
@@ -90,10 +89,8 @@ def _best(step: Step, core: Core) -> tuple[Sums, np.ndarray] | None:
     packing = widest(PAIRED, u=operands.inputs, v=operands.weights)
     if packing is None or not operands.narrow:
         return None
-    forms = [(packing, _weights(step, packing, operands))]
-    return next(
-        best(forms, operands.inputs, inputs=1, weights=_OUTPUTS, distance=0, core=core), None
-    )
+    forms = [(packing, 0, _weights(step, packing, operands))]
+    return next(best(forms, operands.inputs, core), None)
 
 
 def _weights(step: Step, packing: Packing, operands: Operands) -> np.ndarray:

@@ -6,6 +6,7 @@ On the stack: sums, input, pieces, blocks left, where a loop ends, the next piec
 the block's starts, which are gone once they were taken.
 """
 
+from mcugen.kernels.packed.packing import Multiply
 from mcugen.kernels.packed.sums import FLAG_BITS, Part, Sums
 
 _SUMS, _INPUT, _PIECES, _BLOCKS, _END, _NEXT, _PIECE, _START = range(0, 32, 4)
@@ -58,14 +59,14 @@ def _load(register: str, value: int) -> list[str]:
 def _accumulator(sums: Sums, x: int, w: int) -> tuple[str, str]:
     """Its low and high word; where there is one, twice the same."""
     index = w * sums.inputs + x
-    if sums.packing.paired:
+    if sums.packing.accumulator_bits == 32:
         return f"r{4 + index}", f"r{4 + index}"
     return f"r{4 + 2 * index}", f"r{5 + 2 * index}"
 
 
 def _clear(sums: Sums) -> list[str]:
     low, high = sums.start
-    if sums.packing.paired:
+    if sums.packing.accumulator_bits == 32:
         return [*_load("r4", low), *(f"mov r{register}, r4" for register in range(5, 12))]
     copies = [f"mov r{register}, r{4 + register % 2}" for register in range(6, 12)]
     return [*_load("r4", low), *_load("r5", high), *copies]
@@ -103,6 +104,8 @@ def _step(sums: Sums) -> list[str]:
 
 def _multiply(sums: Sums, x: int, w: int, word: str) -> str:
     low, high = _accumulator(sums, x, w)
+    if sums.packing.by is Multiply.SINGLE:
+        return f"mla {low}, r{2 + x}, {word}, {low}"
     if sums.packing.paired:
         return f"smlad {low}, r{2 + x}, {word}, {low}"
     return f"smlal {low}, {high}, r{2 + x}, {word}"

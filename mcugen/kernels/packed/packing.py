@@ -10,7 +10,9 @@ B·(L·q + i), is Σ u_p·v_qk over p + T − 1 − k = i: where u are neighbour
 a row of a window, the share of the output that lies at i − (T − 1). With T = 1 this is an outer
 product of P pixels by Q outputs.
 
-With SMLAD (`paired`), each half of a word holds two inputs of one output, u_0 + u_1·2^B meets
+With MLA or MULS the accumulator has 32 bits, and only the lower 32 of a product count.
+
+With SMLAD, each half of a word holds two inputs of one output, u_0 + u_1·2^B meets
 v_1 + v_0·2^B, and limb 1 of the sum of both halves' products is the sum of four products; limb 0 is
 of no use, and what is above limb 1 leaves the accumulator.
 
@@ -21,6 +23,7 @@ again.
 """
 
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 
@@ -45,16 +48,34 @@ class Limb:
     bias: int
 
 
+class Multiply(Enum):
+    """What multiplies, and the accumulator's bits."""
+
+    SMLAL = 64
+    SMLAD = 32
+    """P = T = 2, in each of two halves."""
+    SINGLE = -32
+    """MLA or MULS."""
+
+
 @dataclass(frozen=True)
 class Packing:
-    """See the module's docstring; where `paired`, P = T = 2, and there are two halves."""
+    """See the module's docstring."""
 
     pixels: int
     taps: int
     outputs: int
     bits: int
     """B."""
-    paired: bool = False
+    by: Multiply
+
+    @property
+    def paired(self) -> bool:
+        return self.by is Multiply.SMLAD
+
+    @property
+    def accumulator_bits(self) -> int:
+        return abs(self.by.value)
 
     @property
     def width(self) -> int:
@@ -104,7 +125,7 @@ class Packing:
         if self.paired:
             share = self.bias
         shift = self.bits * (self.width * output + index)
-        bits = min(self.bits, _WORD_BITS * (2 - self.paired) - shift)
+        bits = min(self.bits, self.accumulator_bits - shift)
         return Limb(output, index, shift, bits, taps, share)
 
     def _taps(self, index: int) -> tuple[int, ...]:
@@ -159,19 +180,17 @@ def widest(form: Packing, *, u: tuple[int, int], v: tuple[int, int]) -> Packing 
         # A weight is a digit of its word: the proof takes words apart again.
         digits = -(2 ** (bits - 1)) <= v[0] and v[1] < 2 ** (bits - 1)
         if digits and -(2**reach) <= min(sums) and max(sums) < 2**reach:
-            return Packing(form.pixels, form.taps, form.outputs, bits, form.paired)
+            return Packing(form.pixels, form.taps, form.outputs, bits, form.by)
     return None
 
 
 #: SMLAD's, with the widest limbs.
-PAIRED = Packing(2, 2, 1, 16, paired=True)
+PAIRED = Packing(2, 2, 1, 16, Multiply.SMLAD)
 
 
-def long(pixels: int, taps: int, outputs: int) -> tuple[Packing, Packing]:
-    """SMLAL's with the widest limbs of one size, and with a smaller last one."""
-    limbs = outputs * (pixels + taps - 1)
-    even = min(31, 64 // limbs)
-    return (
-        Packing(pixels, taps, outputs, even),
-        Packing(pixels, taps, outputs, min(31, (64 - even // 2) // max(1, limbs - 1))),
-    )
+def widest_forms(pixels: int, taps: int, outputs: int, by: Multiply) -> tuple[Packing, Packing]:
+    """With the widest limbs of one size, and with a smaller last one."""
+    limbs, bits = outputs * (pixels + taps - 1), abs(by.value)
+    even = min(31, bits // limbs)
+    uneven = min(31, (bits - even // 2) // max(1, limbs - 1))
+    return (Packing(pixels, taps, outputs, even, by), Packing(pixels, taps, outputs, uneven, by))

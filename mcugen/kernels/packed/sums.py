@@ -12,8 +12,9 @@ import numpy as np
 
 from mcugen.kernels.constants import Constant, bit_words
 from mcugen.kernels.packed.operands import Operands
-from mcugen.kernels.packed.packing import Limb, Packing, weight_words
+from mcugen.kernels.packed.packing import Limb, Multiply, Packing, weight_words
 from mcugen.kernels.packed.schedule import Schedule, prove, schedules
+from mcugen.kernels.straight.printed import architecture_macro
 from mcugen.target.cores import Core
 
 #: The place of a piece lies above two flags: limbs become sums behind it, it is the last.
@@ -41,21 +42,31 @@ class Sums:
 
     packing: Packing
     schedule: Schedule
-    inputs: int
-    """G."""
-    weights: int
-    """J."""
     distance: int
     """Words from one word of the input to the other, where there are two."""
     blocks: int
-    fast: bool
-    """SMLAL takes one cycle (see `Core.dsp`)."""
+    core: Core
+
+    @property
+    def inputs(self) -> int:
+        """G."""
+        return _shape(self.packing, self.core)[0]
+
+    @property
+    def weights(self) -> int:
+        """J."""
+        return _shape(self.packing, self.core)[1]
+
+    @property
+    def small(self) -> bool:
+        """The core has the instructions of Armv6-M only."""
+        return _small(self.core)
 
     @property
     def unrolled(self) -> int:
         """Steps of the loop's body."""
-        piece = self.schedule.piece
-        return max(n for n in range(1, _MOST_UNROLLED + 1) if piece % n == 0)
+        piece, most = self.schedule.piece, 8 if self.small else _MOST_UNROLLED
+        return max(n for n in range(1, most + 1) if piece % n == 0)
 
     @property
     def turns(self) -> int:
@@ -99,7 +110,7 @@ class Sums:
     @property
     def assembly_macro(self) -> str:
         """What compilers define where the assembly can be used."""
-        return "__ARM_FEATURE_DSP" if self.fast else "__thumb2__"
+        return "__ARM_FEATURE_DSP" if self.core.dsp else architecture_macro(self.core)
 
     @property
     def start(self) -> tuple[int, int]:
@@ -122,45 +133,57 @@ class Sums:
     @property
     def cycles(self) -> int:
         """Of one call, as the cycle model counts them."""
-        step = 20 if self.packing.paired else 9 if self.fast else 29
-        piece = 13 + step * self.schedule.piece + 6 * self.turns * (self.turns > 1)
+        turns, slow = self.turns * (self.turns > 1), 2 if self.small else 1
+        piece = 13 * slow + self._step_cycles * self.schedule.piece + 6 * turns
         limbs = len(self.packing.useful) * self.inputs * self.weights
         sums = self.outputs * self.positions
-        first = 2.2 * limbs + 1.5 * sums + 20
-        later = 2.2 * limbs + 4 * sums + 20
+        first = slow * (2.2 * limbs + 1.5 * sums + 20)
+        later = slow * (2.2 * limbs + 4 * sums + 20)
         segments = self.schedule.segments
         return round(
             self.blocks * (self.schedule.pieces * piece + first + later * (segments - 1) + 20) + 40
         )
 
+    @property
+    def _step_cycles(self) -> int:
+        if self.packing.by is Multiply.SMLAL:
+            return 9 if self.core.dsp else 29
+        if self.packing.by is Multiply.SMLAD:
+            return 20
+        return 22 if self.small else 15 if self.core.dsp else 23
+
+
+def _small(core: Core) -> bool:
+    return core.architecture == "armv6-m"
+
+
+def _shape(packing: Packing, core: Core) -> tuple[int, int]:
+    """Words of the input, and of weights, whose accumulators registers hold."""
+    if packing.by is Multiply.SMLAL:
+        return 2, 2
+    if packing.by is Multiply.SMLAD:
+        return 1, 8
+    return (1, 6) if _small(core) else (2, 4)
+
 
 def best(
-    forms: Iterable[tuple[Packing, np.ndarray]],
-    u: tuple[int, int],
-    *,
-    inputs: int,
-    weights: int,
-    distance: int,
-    core: Core,
+    forms: Iterable[tuple[Packing, int, np.ndarray]], u: tuple[int, int], core: Core
 ) -> Iterator[tuple[Sums, np.ndarray]]:
     """The cheapest way to sum in each form, with its weights; nothing where limbs overflow at once.
 
     Args:
-        forms: packings, each with the layer's weights [O, run, step, half, T].
+        forms: packings, each with the words from one word of the input to the other, and the
+            layer's weights [O, run, step, half, T].
         u: the least and the greatest input.
-        inputs: G.
-        weights: J.
-        distance: words from one word of the input to the other.
         core: what it is for.
     """
-    for packing, v in forms:
-        block = weights * packing.outputs
+    for packing, distance, v in forms:
+        block = _shape(packing, core)[1] * packing.outputs
         blocks = -(-len(v) // block)
         whole = np.zeros((blocks * block, *v.shape[1:]), np.int64)
         whole[: len(v)] = v
         made = [
-            Sums(packing, item, inputs, weights, distance, blocks, core.dsp)
-            for item in schedules(packing, whole, u)
+            Sums(packing, item, distance, blocks, core) for item in schedules(packing, whole, u)
         ]
         if made:
             yield min(made, key=lambda item: item.cycles), whole
