@@ -15,14 +15,14 @@ from mcugen.ir import ops
 from mcugen.ir.ops import Window
 from mcugen.ir.types import Planes
 from mcugen.kernels.base import Kernel, Recipe
-from mcugen.kernels.constants import Constant, numbers, word_literal
+from mcugen.kernels.constants import Constant, bit_words, word_literal
 from mcugen.kernels.epilogue import epilogue_of
 from mcugen.kernels.packed.assembly import lines
 from mcugen.kernels.packed.assembly_small import lines as small_lines
 from mcugen.kernels.packed.final import Final, final_of
 from mcugen.kernels.packed.operands import Operands, operands_of
 from mcugen.kernels.packed.packing import Multiply, Packing, widest, widest_forms
-from mcugen.kernels.packed.sums import Sums, best, packed_weights
+from mcugen.kernels.packed.sums import Form, Sums, best, packed_weights
 from mcugen.kernels.ring import Ring, ring
 from mcugen.kernels.step import Step
 from mcugen.kernels.storage import WORD_BITS
@@ -81,9 +81,9 @@ class Context:
     """Channels in each word of a plane."""
     tile_words: int
     """Words from a tile to the next."""
-    taps: int
-    """Runs of a row of the window, and words from one to the next."""
-    tap_words: int
+    runs: int
+    """Of memory that a row of the window lies in, and words from one to the next."""
+    run_words: int
     pieces: int
     """Of a run."""
     channels_out: int
@@ -133,6 +133,11 @@ class Layout:
     tap_groups: int
     """From a word's group to that of the next."""
 
+    @property
+    def runs(self) -> int:
+        """Runs of memory that a row of the window lies in."""
+        return 1 if self.tap_groups == 1 else self.taps
+
     def tile_groups(self, made: Sums) -> int:
         """From a tile to the next."""
         return made.inputs * self.apart
@@ -160,17 +165,18 @@ def _best(step: Step, core: Core) -> tuple[Sums, np.ndarray] | None:
     operands = _operands(step)
     if not operands.narrow:
         return None
-    made = best(_forms(step, operands, core), operands.inputs, core)
-    return min(made, key=lambda item: _cycles(step, item[0]), default=None)
+    forms = _forms(step, operands, core)
+    return best(forms, operands.inputs, core, lambda made: _cycles(step, made))
 
 
-def _forms(step: Step, operands: Operands, core: Core) -> Iterator[tuple[Packing, int, np.ndarray]]:
+def _forms(step: Step, operands: Operands, core: Core) -> Iterator[Form]:
     """Packings in which the layer can be computed, as `best` takes them."""
     horizontal, channels = _windows(step)[1], step.inputs[0].type.channels
     for packing in _packings(operands, horizontal, core):
-        distance = _layout(packing, horizontal).apart * channels
+        layout = _layout(packing, horizontal)
+        distance = layout.apart * channels
         if packing.products > 1 and distance <= _FARTHEST:
-            yield packing, distance, _tapped(operands.v, packing.taps)
+            yield Form(packing, distance, _tapped(operands.v, packing.taps, layout))
 
 
 def _packings(operands: Operands, horizontal: Window, core: Core) -> Iterator[Packing]:
@@ -187,13 +193,14 @@ def _packings(operands: Operands, horizontal: Window, core: Core) -> Iterator[Pa
         yield from sorted(filter(None, found), key=lambda item: item.bits)
 
 
-def _tapped(v: np.ndarray, taps: int) -> np.ndarray:
-    """Weights [O, row, column, I] as [O, run, I, half, tap]."""
+def _tapped(v: np.ndarray, taps: int, layout: Layout) -> np.ndarray:
+    """Weights [O, row, column, I] as [O, run, step, half, tap]."""
     out, height, width, depth = v.shape
     groups = -(-width // taps)
     padded = np.zeros((out, height, groups * taps, depth), np.int64)
     padded[:, :, :width] = v
-    return padded.reshape(out, height * groups, 1, taps, depth).transpose(0, 1, 4, 2, 3)
+    steps = padded.reshape(out, height, groups, taps, depth).swapaxes(3, 4)
+    return steps.reshape(out, height * layout.runs, -1, 1, taps)
 
 
 def _tile_kinds(made: Sums, columns: int) -> tuple[Tile, ...]:
@@ -261,9 +268,9 @@ def build(step: Step, core: Core) -> Recipe:
         plane_words=tuple(
             min(WORD_BITS, channels - first) for first in range(0, channels, WORD_BITS)
         ),
-        taps=layout.taps,
-        tap_words=layout.tap_groups * channels,
-        pieces=channels // made.schedule.piece,
+        runs=layout.runs,
+        run_words=layout.tap_groups * channels,
+        pieces=made.schedule.pieces // (vertical.size * layout.runs),
         channels_out=step.accumulator.channels,
         tiles=_tile_kinds(made, window.columns.output),
         pieces_at=rows.words,
@@ -296,7 +303,7 @@ def _tables(step: Step, made: Sums) -> tuple[Constant, ...]:
     ends[-1] = 3
     return (
         Constant("outside", source.c, zeros, "table", "a pixel outside of the image"),
-        numbers("ends", ends, "table", "[piece]: 1 where limbs become sums, 3 at the last"),
+        bit_words("ends", ends, "table", "[piece]: 1 where limbs become sums, 3 at the last"),
     )
 
 

@@ -17,7 +17,7 @@ from mcugen.kernels.packed.final import Final, final_of
 from mcugen.kernels.packed.operands import Operands, operands_of
 from mcugen.kernels.packed.packing import PAIRED, Packing, widest
 from mcugen.kernels.packed.spread import Turn, turns
-from mcugen.kernels.packed.sums import FLAG_BITS, Sums, best, packed_weights
+from mcugen.kernels.packed.sums import FLAG_BITS, Form, Sums, best, packed_weights
 from mcugen.kernels.step import Step
 from mcugen.kernels.storage import WORD_BITS
 from mcugen.target.cores import Core
@@ -89,8 +89,8 @@ def _best(step: Step, core: Core) -> tuple[Sums, np.ndarray] | None:
     packing = widest(PAIRED, u=operands.inputs, v=operands.weights)
     if packing is None or not operands.narrow:
         return None
-    forms = [(packing, 0, _weights(step, packing, operands))]
-    return next(best(forms, operands.inputs, core), None)
+    forms = [Form(packing, 0, _weights(step, packing, operands))]
+    return best(forms, operands.inputs, core, lambda made: made.cycles)
 
 
 def _weights(step: Step, packing: Packing, operands: Operands) -> np.ndarray:

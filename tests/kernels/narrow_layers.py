@@ -69,7 +69,7 @@ class _Writer:
 
 
 def conv2d_layer(seed: int) -> Program:
-    """A convolution with windows up to 5 pixels wide; pointwise ones may be strided."""
+    """A convolution with windows up to 5 pixels wide, some strided or dilated."""
     w = _Writer(seed)
     size = (w.between(1, 3), w.pick(1, 1, 2, 3, 3, 4, 5))
     shape = (1, w.between(1, 9), w.between(1, 15), w.pick(*_CHANNELS))
@@ -80,8 +80,10 @@ def conv2d_layer(seed: int) -> Program:
     # What does not fit is padded until it does.
     room = [max(0, size[axis] - shape[1 + axis]) for axis in (0, 1)]
     padding = (padding[0] + room[0], padding[1], padding[2] + room[1], padding[3])
-    stride = (w.between(1, 3), 1 if size[1] > 1 else w.between(1, 3))
+    stride = (w.between(1, 3), w.pick(1, 1, 2, 3))
     op = ops.Conv2d(b.x, weights, stride=stride, padding=padding, x_zero=w.zero(x))
+    if w.rng.random() < 0.2 and min(shape[1:3]) > 8:
+        op = replace(op, dilation=(w.pick(1, 2), 2))
     return _named(b.done(w.epilogue(b, b.op(op))), f"conv{seed}")
 
 

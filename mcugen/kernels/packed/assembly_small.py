@@ -1,12 +1,13 @@
 """The loop of packed multiplies as assembly for Armv6-M, by MULS: a word of the input, six weights.
 
 r0 and r1 point at input and weights, r8 to r12 and lr hold the accumulators. The stack is that of
-`assembly`. Words of weights are used up by their products.
+`assembly`, and holds two constants: loads reach no farther than 1 KB. Words of weights are used up
+by their products.
 """
 
 from mcugen.kernels.packed.sums import FLAG_BITS, Sums
 
-_SUMS, _INPUT, _PIECES, _BLOCKS, _END, _NEXT, _PIECE, _START = range(0, 32, 4)
+_SUMS, _INPUT, _PIECES, _BLOCKS, _END, _NEXT, _PIECE, _START, _CLEAR, _LENGTH = range(0, 40, 4)
 _ACCUMULATORS = ("r8", "r9", "r10", "r11", "r12", "lr")
 
 
@@ -17,25 +18,28 @@ def lines(sums: Sums) -> tuple[str, ...]:
         "push {r4-r7, lr}",
         *(f"mov r{low}, r{low + 4}" for low in range(4, 8)),
         "push {r4-r7}",
-        f"sub sp, #{_START + 4}",
+        f"sub sp, #{_LENGTH + 4}",
         *(f"str r{i}, [sp, #{place}]" for i, place in enumerate((_SUMS, _INPUT, _PIECES))),
-        f"ldr r4, ={sums.blocks}",
-        f"str r4, [sp, #{_BLOCKS}]",
+        *_kept(sums.blocks, _BLOCKS),
+        *_kept(sums.start[0], _CLEAR),
+        *_kept(4 * sums.schedule.piece, _LENGTH),
         "movs r1, r3",
+        "b 1f",
+        ".ltorg",
         "1:",
         f"ldr r2, [sp, #{_PIECES}]",
         f"str r1, [sp, #{_START}]",
         f"str r2, [sp, #{_NEXT}]",
         f"adds r1, #{4 * sums.outputs}",
         "2:",
-        f"ldr r4, ={sums.start[0]}",
+        f"ldr r4, [sp, #{_CLEAR}]",
         *(f"mov {register}, r4" for register in _ACCUMULATORS),
         "3:",
         *_piece(sums),
         *_flag(31, "3b"),
         f"ldr r2, [sp, #{_SUMS}]",
         f"ldr r3, [sp, #{_START}]",
-        *(["cmp r3, #0", "beq 8f"] if several else []),
+        *(["cmp r3, #0", "bne 7f", "b 8f", "7:"] if several else []),
         *_taken(sums, first=True),
         *_gone(several),
         *([*_taken(sums, first=False), *_flag(30, "2b")] if several else []),
@@ -46,12 +50,15 @@ def lines(sums: Sums) -> tuple[str, ...]:
         "beq 9f",
         "b 1b",
         "9:",
-        f"add sp, #{_START + 4}",
+        f"add sp, #{_LENGTH + 4}",
         "pop {r4-r7}",
         *(f"mov r{low + 4}, r{low}" for low in range(4, 8)),
         "pop {r4-r7, pc}",
-        ".ltorg",
     )
+
+
+def _kept(value: int, place: int) -> list[str]:
+    return [f"ldr r4, ={value}", f"str r4, [sp, #{place}]"]
 
 
 def _flag(shift: int, back: str) -> list[str]:
@@ -77,7 +84,7 @@ def _piece(sums: Sums) -> list[str]:
         "adds r0, r3, r4",
     ]
     if sums.turns > 1:
-        made += [f"ldr r4, ={4 * sums.schedule.piece}", "adds r4, r4, r0", f"str r4, [sp, #{_END}]"]
+        made += [f"ldr r4, [sp, #{_LENGTH}]", "adds r4, r4, r0", f"str r4, [sp, #{_END}]"]
         made.append("4:")
     made += _step() * sums.unrolled
     if sums.turns > 1:

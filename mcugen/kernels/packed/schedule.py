@@ -31,7 +31,9 @@ class Schedule:
 
 
 def schedules(packing: Packing, v: np.ndarray, u: tuple[int, int]) -> list[Schedule]:
-    """For each length of pieces that is possible, the schedule with the fewest segments.
+    """For lengths of pieces, the longest first, the schedule with the fewest segments.
+
+    Shorter pieces are tried while they lead to fewer segments.
 
     Args:
         packing: its Q divides the outputs of `v`.
@@ -40,12 +42,25 @@ def schedules(packing: Packing, v: np.ndarray, u: tuple[int, int]) -> list[Sched
     """
     steps = v.shape[2]
     growth = _growth(packing, v, u)
-    found = []
-    for piece in (size for size in range(1, steps + 1) if steps % size == 0):
+    found: list[Schedule] = []
+    for piece in (size for size in range(steps, 0, -1) if steps % size == 0):
         ends = _ends(packing, growth.reshape(*growth.shape[:-1], -1, piece).sum(axis=-1))
+        if found and sum(ends) == found[-1].segments:
+            break
         if ends:
             found.append(Schedule(piece, ends))
     return found
+
+
+def at_best(packing: Packing, v: np.ndarray, u: tuple[int, int]) -> Schedule:
+    """What no schedule is cheaper than: the fullest limb of an output takes nearly all products."""
+    out, runs, steps = v.shape[:3]
+    share = min(packing.pixels, packing.taps) / packing.taps
+    reach = share * (u[1] - u[0]) * np.abs(v).reshape(out, -1).sum(axis=1).max()
+    segments = min(runs * steps, int(reach / 2**packing.bits) + 1)
+    if segments > runs:
+        return Schedule(runs * steps // segments, (True,) * segments)
+    return Schedule(steps, (False,) * (runs - segments) + (True,) * segments)
 
 
 def _growth(packing: Packing, v: np.ndarray, u: tuple[int, int]) -> np.ndarray:

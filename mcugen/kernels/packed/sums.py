@@ -5,15 +5,15 @@ limbs are added to sums in memory. templates/packed_sums.j2 lays it out, `assemb
 for cores with SMLAL.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mcugen.kernels.constants import Constant, bit_words
 from mcugen.kernels.packed.operands import Operands
 from mcugen.kernels.packed.packing import Limb, Multiply, Packing, weight_words
-from mcugen.kernels.packed.schedule import Schedule, prove, schedules
+from mcugen.kernels.packed.schedule import Schedule, at_best, prove, schedules
 from mcugen.kernels.straight.printed import architecture_macro
 from mcugen.target.cores import Core
 
@@ -166,27 +166,46 @@ def _shape(packing: Packing, core: Core) -> tuple[int, int]:
     return (1, 6) if _small(core) else (2, 4)
 
 
+@dataclass(frozen=True, eq=False)
+class Form:
+    """A way to compute a layer: its weights as [O, run, step, half, T]."""
+
+    packing: Packing
+    distance: int
+    """Words from one word of the input to the other."""
+    v: np.ndarray
+
+
 def best(
-    forms: Iterable[tuple[Packing, int, np.ndarray]], u: tuple[int, int], core: Core
-) -> Iterator[tuple[Sums, np.ndarray]]:
-    """The cheapest way to sum in each form, with its weights; nothing where limbs overflow at once.
+    forms: Iterable[Form], u: tuple[int, int], core: Core, cycles: Callable[[Sums], int]
+) -> tuple[Sums, np.ndarray] | None:
+    """The cheapest way to sum, with its weights; none where limbs overflow at once in all forms.
 
     Args:
-        forms: packings, each with the words from one word of the input to the other, and the
-            layer's weights [O, run, step, half, T].
+        forms: any number.
         u: the least and the greatest input.
         core: what it is for.
+        cycles: what the layer costs.
     """
-    for packing, distance, v in forms:
-        block = _shape(packing, core)[1] * packing.outputs
-        blocks = -(-len(v) // block)
-        whole = np.zeros((blocks * block, *v.shape[1:]), np.int64)
-        whole[: len(v)] = v
-        made = [
-            Sums(packing, item, distance, blocks, core) for item in schedules(packing, whole, u)
-        ]
-        if made:
-            yield min(made, key=lambda item: item.cycles), whole
+    found: tuple[Sums, np.ndarray] | None = None
+    blanks = [(_blank(form, u, core), form) for form in forms]
+    for blank, form in sorted(blanks, key=lambda item: cycles(item[0])):
+        if found and cycles(blank) >= cycles(found[0]):
+            break
+        v = np.zeros((blank.channels, *form.v.shape[1:]), np.int64)
+        v[: len(form.v)] = form.v
+        made = [replace(blank, schedule=item) for item in schedules(form.packing, v, u)]
+        cheapest = min(made, key=cycles, default=None)
+        if cheapest and (found is None or cycles(cheapest) < cycles(found[0])):
+            found = cheapest, v
+    return found
+
+
+def _blank(form: Form, u: tuple[int, int], core: Core) -> Sums:
+    """As cheap as the form can be."""
+    block = _shape(form.packing, core)[1] * form.packing.outputs
+    blocks = -(-len(form.v) // block)
+    return Sums(form.packing, at_best(form.packing, form.v, u), form.distance, blocks, core)
 
 
 def packed_weights(made: Sums, v: np.ndarray, operands: Operands) -> Constant:
