@@ -124,8 +124,6 @@ def _returns(step: Step) -> str:
 
 def _requantize(step: Step, op: ops.Op) -> Epilogue:
     assert isinstance(op, ops.Requantize)
-    if found := _upper_half(step, op):
-        return found
     multiplier, bias = step.env.data(op.multiplier), step.env.data(op.bias)
     within_32_bits(step, "a multiplier", int(multiplier.min()), int(multiplier.max()))
     x = step.accumulator.integer
@@ -137,6 +135,9 @@ def _requantize(step: Step, op: ops.Op) -> Epilogue:
         for end in (x.lo, x.hi)
         for part in multiplier.astype(object) * end + bias.astype(object)
     ]
+    wide = not fit(*products, *biases, *sums)
+    if wide and (found := _upper_half(step, op)):
+        return found
     limits = clamp(op.lo, op.hi, min(sums) >> op.shift, max(sums) >> op.shift)
     per_channel = max(multiplier.size, bias.size) > 1
     constants = [
@@ -144,7 +145,6 @@ def _requantize(step: Step, op: ops.Op) -> Epilogue:
         for suffix, data in (("multiplier", multiplier), ("bias", bias))
         if data.size > 1
     ]
-    wide = not fit(*products, *biases, *sums)
     context = Affine(
         sum_c="int64_t" if wide else "int32_t",
         wide=wide,

@@ -66,7 +66,7 @@ static inline uint32_t planes_popcount(uint32_t bits)
  * threshold, 3x3x2 i4 -> 3x3x2 planes<1>
  * kernel convert
  * in at arena+0 (18 B)
- * out at arena+120 (36 B)
+ * out at arena+88 (36 B)
  */
 /* threshold: [channel][threshold] */
 static const int8_t planes_threshold_thresholds[2] MODEL_WEIGHTS_SECTION = {
@@ -105,13 +105,14 @@ PLANES_LAYER_FUNCTION void planes_threshold(const int8_t *restrict in, uint32_t 
  * conv
  * conv2d + threshold, 3x3x2 planes<1> -> 2x2x3 planes<1>
  * 96 MACs, kernel conv2d_packed
- * in at arena+120 (36 B)
- * out at arena+120 (16 B); the output runs over the input, which is read before it is written
+ * in at arena+88 (36 B)
+ * out at arena+88 (16 B); the output runs over the input, which is read before it is written
  */
 /* conv: [block of outputs][4 starts, then steps][2 words] */
-static const uint32_t planes_conv_weights[12] MODEL_WEIGHTS_SECTION = {
-    0xFFFFFFC0u, 0xFFFFFFC0u, 0xFFFFFFC0u, 0xFFFFFFC0u, 0xF0200081u, 0x00000081u, 0x1020007Fu,
-    0x00000081u, 0x101FFF7Fu, 0xFFFFFF81u, 0x101FFF7Fu, 0x0000007Fu,
+static const uint32_t planes_conv_weights[20] MODEL_WEIGHTS_SECTION = {
+    0xE0000000u, 0xE0000000u, 0xE0000000u, 0xE0000000u, 0xC0000001u, 0x00000001u, 0x40000001u,
+    0x00000001u, 0x40000001u, 0x00000001u, 0x3FFFFFFFu, 0x00000001u, 0x3FFFFFFFu, 0xFFFFFFFFu,
+    0x3FFFFFFFu, 0x00000001u, 0x3FFFFFFFu, 0x00000001u, 0x3FFFFFFFu, 0xFFFFFFFFu,
 };
 
 /* conv: a pixel outside of the image */
@@ -120,8 +121,8 @@ static const uint32_t planes_conv_outside[1] MODEL_WEIGHTS_SECTION = {
 };
 
 /* conv: [piece]: 1 where limbs become sums, 3 at the last */
-static const int8_t planes_conv_ends[2] MODEL_WEIGHTS_SECTION = {
-    0, 3,
+static const uint32_t planes_conv_ends[2] MODEL_WEIGHTS_SECTION = {
+    0x00000000u, 0x00000003u,
 };
 
 /* conv: [channel] */
@@ -170,9 +171,10 @@ __extension__ __asm__(
     "str r2, [sp, #20]\n"
     "add r1, #16\n"
     "2:\n"
-    "movw r4, #8224\n"
-    "movt r4, #1032\n"
-    "movw r5, #260\n"
+    "movw r4, #0\n"
+    "movt r4, #8192\n"
+    "movw r5, #0\n"
+    "movt r5, #2048\n"
     "mov r6, r4\n"
     "mov r7, r5\n"
     "mov r8, r4\n"
@@ -202,94 +204,62 @@ __extension__ __asm__(
     "smlal r6, r7, r3, r12\n"
     "smlal r8, r9, r2, lr\n"
     "smlal r10, r11, r3, lr\n"
+    "ldr r3, [r0, #8]\n"
+    "ldr r2, [r0], #4\n"
+    "ldr r12, [r1], #4\n"
+    "ldr lr, [r1], #4\n"
+    "smlal r4, r5, r2, r12\n"
+    "smlal r6, r7, r3, r12\n"
+    "smlal r8, r9, r2, lr\n"
+    "smlal r10, r11, r3, lr\n"
+    "ldr r3, [r0, #8]\n"
+    "ldr r2, [r0], #4\n"
+    "ldr r12, [r1], #4\n"
+    "ldr lr, [r1], #4\n"
+    "smlal r4, r5, r2, r12\n"
+    "smlal r6, r7, r3, r12\n"
+    "smlal r8, r9, r2, lr\n"
+    "smlal r10, r11, r3, lr\n"
     "ldr r2, [sp, #24]\n"
     "lsls r3, r2, #31\n"
     "beq.w 3b\n"
     "ldr lr, [sp, #0]\n"
     "ldr r0, [sp, #28]\n"
     "ldr r12, [r0, #0]\n"
-    "ldr r2, [lr, #16]\n"
-    "ubfx r3, r4, #0, #7\n"
-    "add r2, r2, r3\n"
+    "ubfx r3, r4, #0, #30\n"
+    "add r2, r12, r3\n"
     "str r2, [lr, #0]\n"
-    "ubfx r3, r4, #7, #7\n"
+    "ubfx r3, r6, #0, #30\n"
     "add r2, r12, r3\n"
     "str r2, [lr, #4]\n"
-    "ubfx r3, r4, #14, #7\n"
-    "add r2, r12, r3\n"
-    "ubfx r3, r6, #0, #7\n"
-    "add r2, r2, r3\n"
+    "ldr r12, [r0, #4]\n"
+    "add r2, r12, r4, lsr #30\n"
+    "ubfx r3, r5, #0, #28\n"
+    "add r2, r2, r3, lsl #2\n"
     "str r2, [lr, #8]\n"
-    "ubfx r3, r6, #7, #7\n"
-    "add r2, r12, r3\n"
+    "add r2, r12, r6, lsr #30\n"
+    "ubfx r3, r7, #0, #28\n"
+    "add r2, r2, r3, lsl #2\n"
     "str r2, [lr, #12]\n"
-    "ubfx r3, r6, #14, #7\n"
+    "ldr r12, [r0, #8]\n"
+    "ubfx r3, r8, #0, #30\n"
     "add r2, r12, r3\n"
     "str r2, [lr, #16]\n"
-    "ldr r12, [r0, #4]\n"
-    "ldr r2, [lr, #36]\n"
-    "ubfx r3, r4, #21, #7\n"
-    "add r2, r2, r3\n"
+    "ubfx r3, r10, #0, #30\n"
+    "add r2, r12, r3\n"
     "str r2, [lr, #20]\n"
-    "add r2, r12, r4, lsr #28\n"
-    "ubfx r3, r5, #0, #3\n"
-    "add r2, r2, r3, lsl #4\n"
-    "str r2, [lr, #24]\n"
-    "ubfx r3, r5, #3, #7\n"
-    "add r2, r12, r3\n"
-    "ubfx r3, r6, #21, #7\n"
-    "add r2, r2, r3\n"
-    "str r2, [lr, #28]\n"
-    "add r2, r12, r6, lsr #28\n"
-    "ubfx r3, r7, #0, #3\n"
-    "add r2, r2, r3, lsl #4\n"
-    "str r2, [lr, #32]\n"
-    "ubfx r3, r7, #3, #7\n"
-    "add r2, r12, r3\n"
-    "str r2, [lr, #36]\n"
-    "ldr r12, [r0, #8]\n"
-    "ldr r2, [lr, #56]\n"
-    "ubfx r3, r8, #0, #7\n"
-    "add r2, r2, r3\n"
-    "str r2, [lr, #40]\n"
-    "ubfx r3, r8, #7, #7\n"
-    "add r2, r12, r3\n"
-    "str r2, [lr, #44]\n"
-    "ubfx r3, r8, #14, #7\n"
-    "add r2, r12, r3\n"
-    "ubfx r3, r10, #0, #7\n"
-    "add r2, r2, r3\n"
-    "str r2, [lr, #48]\n"
-    "ubfx r3, r10, #7, #7\n"
-    "add r2, r12, r3\n"
-    "str r2, [lr, #52]\n"
-    "ubfx r3, r10, #14, #7\n"
-    "add r2, r12, r3\n"
-    "str r2, [lr, #56]\n"
     "ldr r12, [r0, #12]\n"
-    "ldr r2, [lr, #76]\n"
-    "ubfx r3, r8, #21, #7\n"
-    "add r2, r2, r3\n"
-    "str r2, [lr, #60]\n"
-    "add r2, r12, r8, lsr #28\n"
-    "ubfx r3, r9, #0, #3\n"
-    "add r2, r2, r3, lsl #4\n"
-    "str r2, [lr, #64]\n"
-    "ubfx r3, r9, #3, #7\n"
-    "add r2, r12, r3\n"
-    "ubfx r3, r10, #21, #7\n"
-    "add r2, r2, r3\n"
-    "str r2, [lr, #68]\n"
-    "add r2, r12, r10, lsr #28\n"
-    "ubfx r3, r11, #0, #3\n"
-    "add r2, r2, r3, lsl #4\n"
-    "str r2, [lr, #72]\n"
-    "ubfx r3, r11, #3, #7\n"
-    "add r2, r12, r3\n"
-    "str r2, [lr, #76]\n"
+    "add r2, r12, r8, lsr #30\n"
+    "ubfx r3, r9, #0, #28\n"
+    "add r2, r2, r3, lsl #2\n"
+    "str r2, [lr, #24]\n"
+    "add r2, r12, r10, lsr #30\n"
+    "ubfx r3, r11, #0, #28\n"
+    "add r2, r2, r3, lsl #2\n"
+    "str r2, [lr, #28]\n"
     "ldr r2, [sp, #0]\n"
     "ldr r3, [sp, #12]\n"
-    "addw r2, r2, #80\n"
+    "addw r2, r2, #32\n"
     "subs r3, #1\n"
     "str r2, [sp, #0]\n"
     "str r3, [sp, #12]\n"
@@ -303,30 +273,30 @@ __extension__ __asm__(
 static void planes_conv_sums(uint32_t *sums, const uint32_t *x, const uint32_t *pieces, const uint32_t *weights)
 {
     for (uint32_t block = 0u; block < 1u; block++) {
-        for (uint32_t position = 0u; position < 5u; position++) {
+        for (uint32_t position = 0u; position < 2u; position++) {
             const uint32_t begun = weights[0];
-            sums[0u + position] = (position < 1u) ? sums[4u + position] : begun;
+            sums[0u + position] = begun;
         }
-        for (uint32_t position = 0u; position < 5u; position++) {
+        for (uint32_t position = 0u; position < 2u; position++) {
             const uint32_t begun = weights[1];
-            sums[5u + position] = (position < 1u) ? sums[9u + position] : begun;
+            sums[2u + position] = begun;
         }
-        for (uint32_t position = 0u; position < 5u; position++) {
+        for (uint32_t position = 0u; position < 2u; position++) {
             const uint32_t begun = weights[2];
-            sums[10u + position] = (position < 1u) ? sums[14u + position] : begun;
+            sums[4u + position] = begun;
         }
-        for (uint32_t position = 0u; position < 5u; position++) {
+        for (uint32_t position = 0u; position < 2u; position++) {
             const uint32_t begun = weights[3];
-            sums[15u + position] = (position < 1u) ? sums[19u + position] : begun;
+            sums[6u + position] = begun;
         }
         weights += 4;
-        uint64_t all_0_0 = 0x10404082020u;
-        uint64_t all_1_0 = 0x10404082020u;
-        uint64_t all_0_1 = 0x10404082020u;
-        uint64_t all_1_1 = 0x10404082020u;
+        uint64_t all_0_0 = 0x800000020000000u;
+        uint64_t all_1_0 = 0x800000020000000u;
+        uint64_t all_0_1 = 0x800000020000000u;
+        uint64_t all_1_1 = 0x800000020000000u;
         for (uint32_t piece = 0u; piece < 2u; piece++) {
             const uint32_t *const word = x + (pieces[piece] >> 4);
-            for (uint32_t i = 0u; i < 2u; i++) {
+            for (uint32_t i = 0u; i < 4u; i++) {
                 const uint32_t x_0 = word[i];
                 const uint32_t x_1 = word[i + 2u];
                 const uint32_t weight_0 = weights[0];
@@ -338,45 +308,29 @@ static void planes_conv_sums(uint32_t *sums, const uint32_t *x, const uint32_t *
                 weights += 2;
             }
             if ((pieces[piece] & 1u) != 0u) {
-                sums[0] += (uint32_t)(all_0_0) & 127u;
-                sums[1] += (uint32_t)(all_0_0 >> 7) & 127u;
-                sums[2] += (uint32_t)(all_0_0 >> 14) & 127u;
-                sums[2] += (uint32_t)(all_1_0) & 127u;
-                sums[3] += (uint32_t)(all_1_0 >> 7) & 127u;
-                sums[4] += (uint32_t)(all_1_0 >> 14) & 127u;
-                sums[5] += (uint32_t)(all_0_0 >> 21) & 127u;
-                sums[6] += (uint32_t)(all_0_0 >> 28) & 127u;
-                sums[7] += (uint32_t)(all_0_0 >> 35) & 127u;
-                sums[7] += (uint32_t)(all_1_0 >> 21) & 127u;
-                sums[8] += (uint32_t)(all_1_0 >> 28) & 127u;
-                sums[9] += (uint32_t)(all_1_0 >> 35) & 127u;
-                sums[10] += (uint32_t)(all_0_1) & 127u;
-                sums[11] += (uint32_t)(all_0_1 >> 7) & 127u;
-                sums[12] += (uint32_t)(all_0_1 >> 14) & 127u;
-                sums[12] += (uint32_t)(all_1_1) & 127u;
-                sums[13] += (uint32_t)(all_1_1 >> 7) & 127u;
-                sums[14] += (uint32_t)(all_1_1 >> 14) & 127u;
-                sums[15] += (uint32_t)(all_0_1 >> 21) & 127u;
-                sums[16] += (uint32_t)(all_0_1 >> 28) & 127u;
-                sums[17] += (uint32_t)(all_0_1 >> 35) & 127u;
-                sums[17] += (uint32_t)(all_1_1 >> 21) & 127u;
-                sums[18] += (uint32_t)(all_1_1 >> 28) & 127u;
-                sums[19] += (uint32_t)(all_1_1 >> 35) & 127u;
-                all_0_0 = 0x10404082020u;
-                all_1_0 = 0x10404082020u;
-                all_0_1 = 0x10404082020u;
-                all_1_1 = 0x10404082020u;
+                sums[0] += (uint32_t)(all_0_0) & 1073741823u;
+                sums[1] += (uint32_t)(all_1_0) & 1073741823u;
+                sums[2] += (uint32_t)(all_0_0 >> 30) & 1073741823u;
+                sums[3] += (uint32_t)(all_1_0 >> 30) & 1073741823u;
+                sums[4] += (uint32_t)(all_0_1) & 1073741823u;
+                sums[5] += (uint32_t)(all_1_1) & 1073741823u;
+                sums[6] += (uint32_t)(all_0_1 >> 30) & 1073741823u;
+                sums[7] += (uint32_t)(all_1_1 >> 30) & 1073741823u;
+                all_0_0 = 0x800000020000000u;
+                all_1_0 = 0x800000020000000u;
+                all_0_1 = 0x800000020000000u;
+                all_1_1 = 0x800000020000000u;
             }
         }
-        sums += 20;
+        sums += 8;
     }
 }
 #endif
 
 PLANES_LAYER_FUNCTION void planes_conv(const uint32_t *in, uint32_t *out, uint32_t *scratch)
 {
-    uint32_t *const pieces = scratch + 8;
-    uint32_t *const sums = scratch + 10;
+    uint32_t *const pieces = scratch + 12;
+    uint32_t *const sums = scratch + 14;
     int32_t next = 0;
     int32_t base = 0;
     for (int32_t y = 0; y < 2; y++) {
@@ -389,29 +343,21 @@ PLANES_LAYER_FUNCTION void planes_conv(const uint32_t *in, uint32_t *out, uint32
             const int32_t ahead = next - base;
             const int32_t slot = (ahead < 2) ? ahead : ahead - 2;
             const uint32_t *const source = in + next * 3;
-            uint32_t *word = scratch + slot * 4;
-            for (int32_t group = 0; group < 2; group++) {
-                const int32_t first = group * 2;
+            uint32_t *word = scratch + slot * 6;
+            for (int32_t group = 0; group < 3; group++) {
+                const int32_t first = group * 1;
                 uint32_t filler = 0x00000000u;
                 const uint32_t *source_0 = planes_conv_outside;
                 if ((uint32_t)(first) < 3u) {
                     source_0 = source + (first) * 1;
                     filler += 0x00000000u;
                 }
-                const uint32_t *source_1 = planes_conv_outside;
-                if ((uint32_t)(first + 1) < 3u) {
-                    source_1 = source + (first + 1) * 1;
-                    filler += 0x00000000u;
-                }
                 {
                     uint32_t bits_0_0 = source_0[0];
-                    uint32_t bits_1_0 = source_1[0];
                     for (uint32_t channel = 0u; channel < 2u; channel++) {
                         uint32_t packed = filler;
                         packed += (bits_0_0 & 1u) * 1u;
                         bits_0_0 >>= 1;
-                        packed += (bits_1_0 & 1u) * 128u;
-                        bits_1_0 >>= 1;
                         *word = packed;
                         word++;
                     }
@@ -422,30 +368,27 @@ PLANES_LAYER_FUNCTION void planes_conv(const uint32_t *in, uint32_t *out, uint32
             const int32_t row = top + ky;
             const int32_t ahead = row - base;
             const int32_t slot = (ahead < 2) ? ahead : ahead - 2;
-            const int32_t place = slot * 4;
+            const int32_t place = slot * 6;
             for (int32_t run = 0; run < 1; run++) {
-                const uint32_t piece = (uint32_t)(ky * 1 + run);
-                pieces[piece] = (uint32_t)(place + run * 2) * 16u + (uint32_t)planes_conv_ends[piece];
-            }
-        }
-        for (uint32_t block = 0u; block < 1u; block++) {
-            for (uint32_t output = 0u; output < 4u; output++) {
-                uint32_t *const sum = sums + (block * 4u + output) * 5u;
-                sum[4] = planes_conv_weights[block * 12u + output];
+                for (int32_t part = 0; part < 1; part++) {
+                    const uint32_t piece = (uint32_t)((ky * 1 + run) * 1 + part);
+                    const uint32_t at = (uint32_t)(place + run * 2 + part * 4);
+                    pieces[piece] = at * 16u + planes_conv_ends[piece];
+                }
             }
         }
         const uint32_t *x = scratch;
-        for (int32_t left = -1; left < 2; left += 4) {
+        for (int32_t left = 0; left < 2; left += 2) {
             planes_conv_sums(sums, x, pieces, planes_conv_weights);
             x += 4;
-            const int32_t end = (2 - left < 4) ? 2 - left : 4;
-            for (int32_t position = (left < 0) ? -left : 0; position < end; position++) {
+            const int32_t end = (2 - left < 2) ? 2 - left : 2;
+            for (int32_t position = 0; position < end; position++) {
                 const uint32_t *sum = sums + position;
                 uint32_t bits = 0u;
                 for (uint32_t channel = 0u; channel < 3u; channel++) {
                     const int32_t acc = (int32_t)((uint32_t)planes_conv_start[channel]
                         + 2u * *sum);
-                    sum += 5;
+                    sum += 2;
                     bits |= planes_conv_epilogue(acc, channel) << (channel & 31u);
                 }
                 *out = bits;
@@ -459,7 +402,7 @@ PLANES_LAYER_FUNCTION void planes_conv(const uint32_t *in, uint32_t *out, uint32
  * fc
  * linear, 2x2x3 planes<1> -> 4 i32
  * 48 MACs, kernel linear_planes
- * in at arena+120 (16 B)
+ * in at arena+88 (16 B)
  * out at arena+0 (16 B)
  */
 /* fc: [output][plane][pixel][word] */
@@ -547,11 +490,11 @@ planes_status planes_run(planes_t *net)
         return PLANES_ERROR_NULL;
     }
     PLANES_LAYER(0u);
-    planes_threshold((const int8_t *)(net->arena.bytes + 0), net->arena.words + 30); /* 3x3x2 i4 -> 3x3x2 planes<1>; in +0, out +120 */
+    planes_threshold((const int8_t *)(net->arena.bytes + 0), net->arena.words + 22); /* 3x3x2 i4 -> 3x3x2 planes<1>; in +0, out +88 */
     PLANES_LAYER(1u);
-    planes_conv(net->arena.words + 30, net->arena.words + 30, net->arena.words + 0); /* 3x3x2 planes<1> -> 2x2x3 planes<1>; in +120, out +120 */
+    planes_conv(net->arena.words + 22, net->arena.words + 22, net->arena.words + 0); /* 3x3x2 planes<1> -> 2x2x3 planes<1>; in +88, out +88 */
     PLANES_LAYER(2u);
-    planes_fc(net->arena.words + 30, (int32_t *)(net->arena.words + 0)); /* 2x2x3 planes<1> -> 4 i32; in +120, out +0 */
+    planes_fc(net->arena.words + 22, (int32_t *)(net->arena.words + 0)); /* 2x2x3 planes<1> -> 4 i32; in +88, out +0 */
     PLANES_LAYER(3u);
     planes_argmax((const int32_t *)(net->arena.words + 0), (int32_t *)(net->arena.words + 0)); /* 4 i32 -> 1 i32; in +0, out +0 */
     PLANES_LAYER(PLANES_LAYER_COUNT);

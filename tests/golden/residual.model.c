@@ -357,10 +357,11 @@ RESIDUAL_LAYER_FUNCTION void residual_dw(const int8_t *restrict in, int8_t *rest
  */
 static inline int8_t residual_skip_epilogue(int32_t acc, uint32_t channel)
 {
+    const int32_t multiplier = 1;
+    const int32_t bias = 4;
+    const int32_t product = acc * multiplier;
+    int32_t value = (int32_t)((product + bias) >> 3);
     (void)channel;
-    acc += 8184;
-    const int32_t upper = residual_upper(acc * 256, 16777216);
-    int32_t value = (upper + (-8180)) >> 3;
     const uint32_t above = (uint32_t)value - (uint32_t)(-8);
     value = (-8) + (int32_t)(above & ((above >> 31) - 1u));
     const uint32_t below = (uint32_t)7 - (uint32_t)value;
