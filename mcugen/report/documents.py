@@ -53,6 +53,7 @@ def generated(manifest: Manifest, rounding: "Rounding | None") -> Document:
             "exact_order": manifest.ram.exact_order,
             "saved": manifest.ram.saved,
             "added_cycles": manifest.ram.added_cycles,
+            "state": manifest.ram.state,
             "context": manifest.ram.context,
             "peak_layer": manifest.ram.peak_layer,
             "peak": [item.model_dump() for item in manifest.ram.peak],

@@ -76,6 +76,8 @@ def _arena(ram: Ram) -> str:
     """How good the plan is, where the peak lies, and what was paid for less."""
     proven = "no less for these kernels" + (" in any order" if ram.exact_order else "")
     parts = [proven if ram.optimal else f"lower bound {ram.lower_bound:,}"]
+    if ram.state:
+        parts.append(f"{ram.state:,} kept from run to run")
     if ram.peak_layer:
         parts.append(f"peak at {ram.peak_layer}")
     if ram.saved or ram.added_cycles:
