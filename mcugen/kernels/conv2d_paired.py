@@ -24,12 +24,9 @@ class Context:
     channels_in: int
     flat: bool
     """Output pixel n reads input pixel n and no other."""
-    run: int
-    """Units of a run of memory that a window's row lies in, and those of a tap: words, or bytes."""
     tap: int
-    runs_per_row: int
+    """Units of a tap, and of a window's row: words, or bytes."""
     row: int
-    """Units of a window's row."""
     bytes_at: int | None
     """Where bytes are lined up in scratch memory; None where pixels are whole words."""
     zero: int
@@ -58,9 +55,12 @@ def _window(step: Step) -> tuple[int, int]:
 
 def cost(step: Step, core: Core) -> int:
     del core
-    pixels = pixels_of(step)
-    height, _ = _window(step)
-    return paired.cost(step, paired.shape_of(step, pixels), pixels) + 25 * height * pixels
+    op, channels, pixels = step.op, step.inputs[0].type.channels, pixels_of(step)
+    assert isinstance(op, ops.Conv2d)
+    height, width = _window(step)
+    gathered = 0 if height * width == 1 and op.stride == (1, 1) else 90
+    gathered += height * (10 + width * channels) if channels % 4 else 0
+    return paired.cost(step, paired.shape_of(step, pixels), pixels, gathered)
 
 
 def build(step: Step, core: Core) -> Recipe:
@@ -83,9 +83,7 @@ def recipe(step: Step, made: Paired) -> Recipe:
         outputs=step.accumulator.channels,
         channels_in=channels,
         flat=not window.clipped and op.stride == (1, 1) and window.rows.size == width == 1,
-        run=width * tap if window.row_is_run else tap,
         tap=tap,
-        runs_per_row=1 if window.row_is_run else width,
         row=width * tap,
         bytes_at=made.scratch_words if channels % 4 else None,
         zero=op.x_zero,

@@ -79,16 +79,17 @@ def crossed(step: Step, core: Core, shape: Shape) -> Paired:
     middle = c.hi - INT8.hi
     outside = f"0x{(op.x_zero - middle) * 0x10001 & 0xFFFFFFFF:08X}u"
     form = _finish(step, shape)
-    expand = f"crossed_expand {'wide' if core.multiply_long else 'narrow'}"
+    expand = (
+        f"crossed_expand {'wide' if core.multiply_long else 'narrow'} {shape.together} {c.dtype}"
+    )
     sums = "triples" if shape.together > 1 else "singles", *result_of(step, form)
     return Paired(
         shape=shape,
-        expand="crossed_expand",
+        expand=f"crossed_expand_{shape.together}_{c.dtype}",
         routine="_".join(["crossed", *sums]),
         helpers=frozenset({"crossed", expand, " ".join(["crossed_sums", *sums]), *_twins(sums)}),
         stored=form is None,
         shift=form.shift if form else None,
-        flip="0x80808080u" if c is INT8 else "0u",
         outside=(outside, outside),
         weights=_packed(step, shape, middle, form),
         epilogue=None if form else epilogue_of(step),

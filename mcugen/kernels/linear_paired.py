@@ -26,7 +26,7 @@ def accepts(step: Step, core: Core) -> bool:
 
 def cost(step: Step, core: Core) -> int:
     del core
-    return paired.cost(step, paired.shape_of(step, 1), 1)
+    return paired.cost(step, paired.shape_of(step, 1), 1, gathered=0)
 
 
 def build(step: Step, core: Core) -> Recipe:

@@ -24,7 +24,7 @@ from mcugen.kernels.constants import Constant, bit_words
 from mcugen.kernels.epilogue import Epilogue, epilogue_of
 from mcugen.kernels.finish import Finish, finish, saturates
 from mcugen.kernels.step import Step
-from mcugen.kernels.storage import INT8, INT16, UINT8
+from mcugen.kernels.storage import INT8, INT16
 from mcugen.kernels.upper import most
 from mcugen.target.cores import Core
 
@@ -59,8 +59,6 @@ class Paired:
     """It stores them; else it stores outputs."""
     shift: int | None
     """The last shift of all channels, where it is one."""
-    flip: str
-    """What turns four input bytes into int8, as C."""
     outside: tuple[str, str]
     """Both words of inputs at the zero point, as C."""
     weights: Constant
@@ -122,12 +120,17 @@ def paired(step: Step, shape: Shape) -> Paired:
     sums = "quads" if shape.together > 1 else "singles", *result_of(step, form)
     return Paired(
         shape=shape,
-        expand="paired_expand",
+        expand=f"paired_expand_{shape.together}_{c.dtype}",
         routine="_".join(["paired", *sums]),
-        helpers=frozenset({"dsp", "paired_expand", " ".join(["paired_sums", *sums])}),
+        helpers=frozenset(
+            {
+                "dsp",
+                f"paired_expand {shape.together} {c.dtype}",
+                " ".join(["paired_sums", *sums]),
+            }
+        ),
         stored=form is None,
         shift=form.shift if form else None,
-        flip="0x80808080u" if c is UINT8 else "0u",
         outside=(_both(odd), _both(256 * lowered - odd)),
         weights=_packed(step, shape, form),
         epilogue=None if form else epilogue_of(step),
@@ -169,12 +172,15 @@ def _packed(step: Step, shape: Shape, form: Finish | None) -> Constant:
     return bit_words("weights", flat.astype("<u4"), "weights", layout)
 
 
-def cost(step: Step, shape: Shape, pixels: int) -> int:
-    """Cycles as the cycle model counts them: loops, inputs expanded, what stores outputs."""
+def cost(step: Step, shape: Shape, pixels: int, gathered: int) -> int:
+    """Cycles as the cycle model counts them: loops, inputs expanded, what stores outputs.
+
+    `gathered`: those that a pixel takes before its window is expanded.
+    """
     groups = -(-pixels // shape.together)
-    turn = 32.75 if shape.together > 1 else 19.5
+    turn, end, block = (32, 6, 77) if shape.together > 1 else (19, 4, 57)
     fused = saturates(step) and step.accumulator.channels % shape.lanes == 0
-    block = shape.words * turn + (66 if fused else 50)
-    expanded = 9 * shape.words + 40
-    stored = 0 if fused else 25 * step.accumulator.size
-    return round(groups * (shape.blocks * block + shape.together * expanded + 60) + stored)
+    loops = shape.blocks * (shape.words * turn + -(-shape.words // 8) * end + block)
+    expanded = shape.together * (7 * shape.words + 20 + gathered)
+    stored = 0 if fused else 20 * step.accumulator.size
+    return groups * (loops + expanded + 40) + stored
