@@ -136,7 +136,7 @@ def _packed(step: Step, shape: Shape, middle: int, form: Finish | None) -> Const
 def cost(step: Step, core: Core, shape: Shape, pixels: int) -> int:
     """Cycles as the cycle model counts them: loops, inputs expanded, what stores outputs."""
     groups = -(-pixels // shape.together)
-    turn = 50 if shape.together > 1 else 21.5
+    turn = 49 if shape.together > 1 else 21.5
     block = shape.words * turn + 40
     slow = not core.multiply_long
     expanded = (20 if slow else 11) * shape.words + 40

@@ -15,12 +15,15 @@ from mcugen.errors import McugenError
 from mcugen.ir import Int, Program, Source, TensorType, interp, ops
 from mcugen.ir.program import Meaning
 from mcugen.ir.types import accumulator
+from mcugen.plan.choice import Optimize, Wishes
 from mcugen.run.host import HostModel, encode_input
 from mcugen.target.cores import core_named
 from tests.builder import Builder
 from tests.programs import random_inputs, random_program
 
 M4 = core_named("cortex-m4")
+#: Kernels without functions of their own.
+SMALL = Wishes(optimize=Optimize.SIZE)
 U8 = Int(8, False, 0, 255)
 I8 = Int(8, True, -128, 127)
 
@@ -46,7 +49,7 @@ def test_the_same_model_gives_the_same_bytes_from_any_path() -> None:
 
 
 def test_the_manifest_tells_what_was_emitted() -> None:
-    emitted = emit(two_layers(), M4, "net", board="stm32f446", source_file="net.pt2")
+    emitted = emit(two_layers(), M4, "net", board="stm32f446", source_file="net.pt2", wishes=SMALL)
     manifest = emitted.manifest
     assert set(emitted.files) == {"model.h", "model.c", "manifest.json"}
     for name, digest in manifest.files.items():
@@ -143,7 +146,7 @@ def test_null_pointers_and_layer_names(tmp_path: Path) -> None:
 
 
 def test_sections_take_constants_and_code(tmp_path: Path) -> None:
-    write(tmp_path / "net", emit(two_layers(), M4, "net"))
+    write(tmp_path / "net", emit(two_layers(), M4, "net", wishes=SMALL))
     flags = ['-DMODEL_WEIGHTS_SECTION=__attribute__((section("data_here")))']
     flags += ['-DMODEL_FAST_CODE=__attribute__((section("code_here")))']
     unit = str(tmp_path / "net" / "model.c")
