@@ -51,7 +51,7 @@ def mutant(number: int) -> bytes:
         _change(rng, model)
     data = bytes(model.SerializeToString())
     for _ in range(rng.choice((0, 0, 1, 3))):
-        data = mutated_bytes(rng, data) or b"\0"
+        data = mutated_bytes(rng, data or b"\0")
     return data
 
 
