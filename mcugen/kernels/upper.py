@@ -12,6 +12,7 @@ both sides of every step of the result, between which monotone functions cannot 
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -58,21 +59,23 @@ def upper(step: Step, bounds: tuple[np.ndarray, np.ndarray], bits: int) -> Upper
     if np.abs(bias).max() >= 2**61:
         return None
     scale = 31 - int(np.abs(multiplier).max()).bit_length()
+    channel = list(zip(*(array.tolist() for array in (multiplier, bias, *bounds)), strict=True))
     for power in range(scale, -1, -1):
-        found = _Search(op, multiplier, bias, bounds, bits, power).run()
+        search = _Search(op.lo, op.hi, op.shift, bits, power)
+        found = search.run(channel)
         if found:
-            return found
+            start, addend = np.array(found, np.int64).T
+            return Upper(start, multiplier << power, addend, search.upper_shift)
     return None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class _Search:
-    """The search for one j, called `power`."""
+    """The search for one j, called `power`, onto the levels lo..hi."""
 
-    op: ops.Requantize
-    multiplier: np.ndarray
-    bias: np.ndarray
-    bounds: tuple[np.ndarray, np.ndarray]
+    lo: int
+    hi: int
+    shift: int
     bits: int
     power: int
 
@@ -81,52 +84,62 @@ class _Search:
         """q: the addend counts multiples of 2^q of the bias; 2^−q of them where it is negative."""
         return 32 - self.bits - self.power
 
-    def run(self) -> Upper | None:
-        shift = self.op.shift - self.unit
-        if not 0 <= shift <= 31 or not 0 <= self.unit <= self.op.shift:
+    @property
+    def upper_shift(self) -> int:
+        """f."""
+        return self.shift - self.unit
+
+    def run(self, channels: list[tuple[int, int, int, int]]) -> list[tuple[int, int]] | None:
+        """a and B of channels of (m, b, least and greatest accumulator), None without one."""
+        if not 0 <= self.upper_shift <= 31 or not 0 <= self.unit <= self.shift:
             return None
-        start, addend = np.zeros_like(self.bias), np.zeros_like(self.bias)
-        for channel in range(len(self.bias)):
-            found = self._channel(channel)
-            if found is None:
+        found = []
+        for channel in channels:
+            pair = _channel(self, *channel)
+            if pair is None:
                 return None
-            start[channel], addend[channel] = found
-        return Upper(start, self.multiplier << self.power, addend, shift)
+            found.append(pair)
+        return found
 
-    def _channel(self, channel: int) -> tuple[int, int] | None:
-        multiplier, bias = int(self.multiplier[channel]), int(self.bias[channel])
-        low, high = (int(ends[channel]) for ends in self.bounds)
-        points = self._points(multiplier, bias, low, high)
-        wanted = self._results(points, multiplier, bias)
-        for tried in _TRIED:
-            starts = np.arange(-tried // 2, tried // 2)
-            left = bias - multiplier * starts
-            missing = left & ((1 << self.unit) - 1)
-            nearest = np.argpartition(missing, _CHECKED)[:_CHECKED]
-            for index in nearest[np.argsort(missing[nearest])]:
-                start, addend = int(starts[index]), int(left[index]) >> self.unit
-                got = self._results(points, multiplier, multiplier * start + (addend << self.unit))
-                if self._fits(multiplier, addend, low + start, high + start) and got == wanted:
-                    return start, addend
-        return None
+    def points(self, multiplier: int, bias: int, low: int, high: int) -> np.ndarray:
+        """Both ends, and both sides of every step of the result between them."""
+        ends = np.array([low, high])
+        first, last = np.sort(self.results(ends, multiplier, bias)).tolist()
+        if first == last:
+            return ends
+        steps = ((np.arange(first + 1, last + 1) << self.shift) - bias) // multiplier
+        near = np.concatenate([steps - 1, steps, steps + 1]).clip(low, high)
+        return np.concatenate([ends, near])
 
-    def _points(self, multiplier: int, bias: int, low: int, high: int) -> list[int]:
-        """Both ends, and accumulators around every step of the result."""
-        points = {low, high}
-        if multiplier:
-            for level in range(self.op.lo + 1, self.op.hi + 1):
-                step = ((level << self.op.shift) - bias) // multiplier
-                points.update(near for near in (step - 1, step, step + 1) if low <= near <= high)
-        return sorted(points)
+    def results(self, points: np.ndarray, multiplier: int, bias: int) -> np.ndarray:
+        """Below 2^63 in all: accumulators and multipliers are 32 bits, biases 61."""
+        return ((points * multiplier + bias) >> self.shift).clip(self.lo, self.hi)
 
-    def _results(self, points: list[int], multiplier: int, bias: int) -> list[int]:
-        lo, hi, shift = self.op.lo, self.op.hi, self.op.shift
-        return [min(max((point * multiplier + bias) >> shift, lo), hi) for point in points]
-
-    def _fits(self, multiplier: int, addend: int, low: int, high: int) -> bool:
+    def fits(self, multiplier: int, addend: int, low: int, high: int) -> bool:
         """Nothing on the way leaves 32 bits."""
         multiplier <<= self.power
         sums = [end << self.bits for end in (low, high)]
         upper = [(end * multiplier) >> 32 for end in sums]
         values = (*sums, *upper, addend, *(part + addend for part in upper))
         return INT32.lo <= min(values) and max(values) <= INT32.hi
+
+
+@lru_cache(maxsize=2**15)
+def _channel(
+    search: _Search, multiplier: int, bias: int, low: int, high: int
+) -> tuple[int, int] | None:
+    """a and B of one channel; kept, since every kernel that could compute a layer asks."""
+    points = search.points(multiplier, bias, low, high)
+    wanted = search.results(points, multiplier, bias)
+    unit = search.unit
+    for tried in _TRIED:
+        starts = np.arange(-tried // 2, tried // 2)
+        left = bias - multiplier * starts
+        missing = left & ((1 << unit) - 1)
+        nearest = np.argpartition(missing, _CHECKED)[:_CHECKED]
+        for index in nearest[np.argsort(missing[nearest])]:
+            start, addend = int(starts[index]), int(left[index]) >> unit
+            got = search.results(points, multiplier, multiplier * start + (addend << unit))
+            if search.fits(multiplier, addend, low + start, high + start) and (got == wanted).all():
+                return start, addend
+    return None
