@@ -1,4 +1,4 @@
-"""Random programs of one op each, for the ops that `tests.programs` does not mix.
+"""Random programs of one op each: more of each than `tests.programs` has room for.
 
 The same on every machine; a failure is replayed by its maker and seed.
 """

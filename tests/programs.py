@@ -6,6 +6,7 @@ word, ends of 8, 16 and 32 bits.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from mcugen.errors import McugenError
 from mcugen.ir import Int, Node, Planes, Program, Source, TensorType, Value, ops, verify
 from mcugen.ir.program import Const, Meaning, constant
 from mcugen.ir.types import INT32_MAX, INT32_MIN, accumulator, spanning
+from tests import random_ops
 
 MOST_ELEMENTS = 1500
 MOST_MACS = 60_000
@@ -34,7 +36,7 @@ _MODULES = (
 
 def random_program(seed: int) -> Program:
     """A verified program of one to ten nodes."""
-    return _Writer(seed).program()
+    return Writer(seed).program()
 
 
 def random_inputs(program: Program, n: int, seed: int) -> np.ndarray:
@@ -65,7 +67,7 @@ def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
     return shape[:axis] + shape[axis + 1 :]
 
 
-class _Writer:
+class Writer:
     """Appends random nodes; an op that the rules of the IR refuse is not appended."""
 
     def __init__(self, seed: int) -> None:
@@ -79,6 +81,8 @@ class _Writer:
 
     def program(self) -> Program:
         last = "%x"
+        if random_ops.is_bytes(self.input.type):
+            last = self._try(partial(random_ops.byte_layer, self), last) or last
         wanted = int(self.rng.integers(1, 8))
         for _ in range(40):
             if len(self.nodes) >= wanted:
@@ -88,8 +92,8 @@ class _Writer:
             planes = isinstance(self.input.type.element, Planes)
             last = self._try(self._linear if planes else self._convert, last) or last
         kind = self.types[last]
-        if len(kind.shape) == 2 and isinstance(kind.element, Int) and self._chance(0.15):
-            last = self._add(ops.ArgMax(last))
+        if len(kind.shape) == 2 and isinstance(kind.element, Int) and self.chance(0.15):
+            last = self.add(ops.ArgMax(last))
         whole = Program(
             f"p{self.seed}", "", (self.input,), tuple(self.consts.values()), tuple(self.nodes), last
         )
@@ -105,63 +109,66 @@ class _Writer:
 
     # Choices
 
-    def _chance(self, probability: float) -> bool:
+    def chance(self, probability: float) -> bool:
         return bool(self.rng.random() < probability)
 
-    def _between(self, low: int, high: int) -> int:
+    def between(self, low: int, high: int) -> int:
         return int(self.rng.integers(low, high, endpoint=True))
 
-    def _pick(self, *items: object) -> object:
+    def pick(self, *items: object) -> object:
         return items[int(self.rng.integers(len(items)))]
 
-    def _one_of(self, items: tuple[int, ...]) -> int:
+    def one_of(self, items: tuple[int, ...]) -> int:
         return int(items[int(self.rng.integers(len(items)))])
 
-    def _interval(self) -> Int:
+    def interval(self) -> Int:
         """An integer type of 1 to 16 bits, often with its full range."""
-        bits = self._one_of((1, 2, 3, 4, 4, 5, 7, 8, 8, 8, 8, 9, 12, 16))
+        bits = self.one_of((1, 2, 3, 4, 4, 5, 7, 8, 8, 8, 8, 9, 12, 16))
         whole = Int(bits, True, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-        if self._chance(0.5):
+        if self.chance(0.5):
             whole = Int(bits, False, 0, 2**bits - 1)
-        if self._chance(0.6):
+        if self.chance(0.6):
             return whole
-        lo, hi = sorted(self._between(whole.lo, whole.hi) for _ in range(2))
+        lo, hi = sorted(self.between(whole.lo, whole.hi) for _ in range(2))
         return Int(whole.bits, whole.signed, lo, hi)
 
     def _input_type(self) -> TensorType:
-        channels = self._one_of(_CHANNELS)
+        if self.chance(0.15):
+            image = (1, self.between(4, 9), self.between(4, 9), self.one_of((4, 8, 12)))
+            return TensorType(image, random_ops.byte(self))
+        channels = self.one_of(_CHANNELS)
         shape: tuple[int, ...] = (1, channels)
-        if self._chance(0.8):
+        if self.chance(0.8):
             edge = max(1, min(9, int((MOST_ELEMENTS / channels) ** 0.5)))
-            shape = (1, self._between(1, edge), self._between(1, edge), channels)
-        if self._chance(0.25):
+            shape = (1, self.between(1, edge), self.between(1, edge), channels)
+        if self.chance(0.25):
             return TensorType(shape, self._planes())
-        return TensorType(shape, self._interval())
+        return TensorType(shape, self.interval())
 
     def _meaning(self) -> Meaning:
-        return Meaning((float(2.0 ** -self._between(0, 12)) * 1.5,), self._between(-3, 3))
+        return Meaning((float(2.0 ** -self.between(0, 12)) * 1.5,), self.between(-3, 3))
 
     # Building
 
-    def _const(self, data: np.ndarray, element: Int | Planes) -> str:
+    def const(self, data: np.ndarray, element: Int | Planes) -> str:
         const = constant(f"c{len(self.consts)}", data, element)
         self.consts[const.name] = const
         self.types[const.name] = const.type
         return const.name
 
-    def _integers(self, data: np.ndarray) -> str:
-        return self._const(data, spanning(int(data.min()), int(data.max())))
+    def integers(self, data: np.ndarray) -> str:
+        return self.const(data, spanning(int(data.min()), int(data.max())))
 
-    def _add(self, op: ops.Op) -> str:
+    def add(self, op: ops.Op) -> str:
         env = ops.Env(self.types, {name: const.data for name, const in self.consts.items()})
         kind = op.infer(env)
         if kind.size > MOST_ELEMENTS or op.macs(env) > MOST_MACS:
             raise McugenError("tests", ())
         name = f"%{len(self.nodes)}"
         source = None
-        if self._chance(0.5):
-            module = str(self._pick(*_MODULES))
-            source = Source(op.mnemonic, module, "net.py:7" if self._chance(0.5) else "")
+        if self.chance(0.5):
+            module = str(self.pick(*_MODULES))
+            source = Source(op.mnemonic, module, "net.py:7" if self.chance(0.5) else "")
         self.nodes.append(Node(Value(name, kind, self._meaning(), source), op))
         self.types[name] = kind
         return name
@@ -178,9 +185,9 @@ class _Writer:
     def _step(self, last: str) -> str:
         """One more node, mostly behind `last`, with an epilogue where it leaves accumulators."""
         x = last
-        if self._chance(0.2):
+        if self.chance(0.2):
             values = [name for name in self.types if name.startswith("%")]
-            x = str(self._pick(*values))
+            x = str(self.pick(*values))
         kind = self.types[x]
         makers: list[Callable[[str], str]] = [self._linear]
         if len(kind.shape) == 4:
@@ -188,52 +195,59 @@ class _Writer:
         if isinstance(kind.element, Int):
             makers += [self._reshape, self._transpose, self._slice, self._concat, self._convert]
             makers += [self._sum_pool, self._sum_pool, self._pad, self._binary, self._binary]
+            makers += [partial(make, self) for make in random_ops.makers(kind)]
         made = self._try(makers[int(self.rng.integers(len(makers)))], x)
         if made is None:
             return last
         wide = self.types[made].element
-        if isinstance(wide, Int) and wide.bits > 16 and self._chance(0.85):
+        if isinstance(wide, Int) and wide.bits > 16 and self.chance(0.85):
             return self._try(self._convert, made) or made
         return made
 
     # Ops
 
-    def _windowed(self, kind: TensorType, size: tuple[int, int], most_pad: int) -> dict[str, tuple]:
+    def windowed(self, kind: TensorType, size: tuple[int, int], most_pad: int) -> dict[str, tuple]:
         del kind
-        simple = self._chance(0.3)
-        pad = self._between(0, most_pad)
+        simple = self.chance(0.3)
+        pad = self.between(0, most_pad)
         return {
-            "stride": (self._between(1, 3), self._between(1, 3)),
-            "dilation": (1, 1) if simple else (self._between(1, 2), self._between(1, 2)),
-            "padding": (pad,) * 4 if simple else tuple(self._between(0, pad) for _ in range(4)),
+            "stride": (self.between(1, 3), self.between(1, 3)),
+            "dilation": (1, 1) if simple else (self.between(1, 2), self.between(1, 2)),
+            "padding": (pad,) * 4 if simple else tuple(self.between(0, pad) for _ in range(4)),
         }
 
     def _conv2d(self, x: str) -> str:
         kind = self.types[x]
         channels = kind.channels
         divisors = [g for g in range(1, channels + 1) if channels % g == 0]
-        groups = self._one_of((1, 1, 1, channels, channels, self._one_of(tuple(divisors))))
-        out = groups * self._one_of((1, 1, 2, 3)) if groups > 1 else self._one_of(_CHANNELS)
-        size = (self._between(1, 4), self._between(1, 4))
-        w, zero = self._weights(kind, (out, *size, channels // groups))
-        shape = self._windowed(kind, size, 4)
-        return self._add(ops.Conv2d(x, w, groups=groups, x_zero=zero, **shape))
+        groups = self.one_of((1, 1, 1, channels, channels, self.one_of(tuple(divisors))))
+        out = groups * self.one_of((1, 1, 2, 3)) if groups > 1 else self.one_of(_CHANNELS)
+        usual = self.chance(0.4)  # kernels are made for what networks mostly have
+        size = (self.between(1, 4), self.between(1, 4))
+        if usual:
+            size = (self.one_of((1, 3, 3)),) * 2
+        w, zero = self.weights(kind, (out, *size, channels // groups))
+        shape = self.windowed(kind, size, 4)
+        if usual:
+            strides = (self.one_of((1, 1, 2)),) * 2
+            shape = {"stride": strides, "padding": (self.between(0, size[0] // 2),) * 4}
+        return self.add(ops.Conv2d(x, w, groups=groups, x_zero=zero, **shape))
 
-    def _weights(self, kind: TensorType, shape: tuple[int, ...]) -> tuple[str, int]:
+    def weights(self, kind: TensorType, shape: tuple[int, ...]) -> tuple[str, int]:
         """Weights for a dense op, and the zero point of its input."""
         if isinstance(kind.element, Planes):
-            return self._plane_weights(shape), self._one_of((0, 0, 0, 1, -7))
-        element = self._interval()
+            return self._plane_weights(shape), self.one_of((0, 0, 0, 1, -7))
+        element = self.interval()
         data = self.rng.integers(element.lo, element.hi, shape, endpoint=True)
-        zero = self._between(kind.element.lo, kind.element.hi) if self._chance(0.4) else 0
-        return self._const(data, element), zero
+        zero = self.between(kind.element.lo, kind.element.hi) if self.chance(0.4) else 0
+        return self.const(data, element), zero
 
     def _planes(self) -> Planes:
         """One plane ±1, mostly, or up to four of any size and order."""
-        if self._chance(0.6):
+        if self.chance(0.6):
             return Planes((1,))
-        count = self._one_of((1, 2, 2, 3, 4))
-        most = self._one_of((3, 8, 200))
+        count = self.one_of((1, 2, 2, 3, 4))
+        most = self.one_of((3, 8, 200))
         return Planes(tuple(sorted(self.rng.integers(0, most, count, endpoint=True).tolist())))
 
     def _plane_weights(self, shape: tuple[int, ...]) -> str:
@@ -243,50 +257,50 @@ class _Writer:
         if bound.basis != (1,):
             rows = [self.rng.integers(0, entry, shape[0], endpoint=True) for entry in bound.basis]
             data *= np.stack(rows).reshape(bound.count, -1, *[1] * (len(shape) - 1))
-        return self._const(data, bound)
+        return self.const(data, bound)
 
     def _linear(self, x: str) -> str:
         kind = self.types[x]
-        w, zero = self._weights(kind, (self._one_of(_CHANNELS), kind.size))
-        return self._add(ops.Linear(x, w, x_zero=zero))
+        w, zero = self.weights(kind, (self.one_of(_CHANNELS), kind.size))
+        return self.add(ops.Linear(x, w, x_zero=zero))
 
     def _max_pool(self, x: str) -> str:
-        window = (self._between(1, 3), self._between(1, 3))
-        return self._add(ops.MaxPool(x, window=window, **self._windowed(self.types[x], window, 1)))
+        window = (self.between(1, 3), self.between(1, 3))
+        return self.add(ops.MaxPool(x, window=window, **self.windowed(self.types[x], window, 1)))
 
     def _sum_pool(self, x: str) -> str:
-        window = (self._between(1, 3), self._between(1, 3))
-        zero = self._between(-3, 3)
-        shape = self._windowed(self.types[x], window, 2)
-        return self._add(ops.SumPool(x, window=window, x_zero=zero, **shape))
+        window = (self.between(1, 3), self.between(1, 3))
+        zero = self.between(-3, 3)
+        shape = self.windowed(self.types[x], window, 2)
+        return self.add(ops.SumPool(x, window=window, x_zero=zero, **shape))
 
     def _pad(self, x: str) -> str:
-        padding = tuple(self._between(0, 2) for _ in range(4))
-        return self._add(ops.Pad(x, padding=padding, value=self._between(-3, 3)))
+        padding = tuple(self.between(0, 2) for _ in range(4))
+        return self.add(ops.Pad(x, padding=padding, value=self.between(-3, 3)))
 
     def _reshape(self, x: str) -> str:
         kind = self.types[x]
         shape = (1, kind.size)
-        if self._chance(0.4):
-            rows = self._one_of(tuple(n for n in range(1, 10) if kind.size % n == 0))
+        if self.chance(0.4):
+            rows = self.one_of(tuple(n for n in range(1, 10) if kind.size % n == 0))
             shape = (1, rows, 1, kind.size // rows)
-        return self._add(ops.Reshape(x, shape=shape))
+        return self.add(ops.Reshape(x, shape=shape))
 
     def _slice(self, x: str) -> str:
         shape = self.types[x].shape
-        axis = self._between(1, len(shape) - 1)
-        begin = self._between(0, shape[axis] - 1)
-        return self._add(
-            ops.Slice(x, axis=axis, begin=begin, end=self._between(begin + 1, shape[axis]))
+        axis = self.between(1, len(shape) - 1)
+        begin = self.between(0, shape[axis] - 1)
+        return self.add(
+            ops.Slice(x, axis=axis, begin=begin, end=self.between(begin + 1, shape[axis]))
         )
 
     def _transpose(self, x: str) -> str:
         axes = self.rng.permutation(np.arange(1, len(self.types[x].shape)))
-        return self._add(ops.Transpose(x, perm=(0, *(int(axis) for axis in axes))))
+        return self.add(ops.Transpose(x, perm=(0, *(int(axis) for axis in axes))))
 
     def _concat(self, x: str) -> str:
         kind = self.types[x]
-        axis = self._between(1, len(kind.shape) - 1)
+        axis = self.between(1, len(kind.shape) - 1)
         fits = [
             name
             for name, other in self.types.items()
@@ -295,8 +309,8 @@ class _Writer:
             and len(other.shape) == len(kind.shape)
             and _without(other.shape, axis) == _without(kind.shape, axis)
         ]
-        others = [str(self._pick(*fits)) for _ in range(self._between(0, 2))]
-        return self._add(ops.Concat((x, *others), axis=axis))
+        others = [str(self.pick(*fits)) for _ in range(self.between(0, 2))]
+        return self.add(ops.Concat((x, *others), axis=axis))
 
     def _binary(self, x: str) -> str:
         kind = self.types[x]
@@ -305,12 +319,12 @@ class _Writer:
             for name, other in self.types.items()
             if name.startswith("%") and isinstance(other.element, Int) and other.shape == kind.shape
         ]
-        y = str(self._pick(*same))
-        zeros = {"x_zero": self._between(-9, 9), "y_zero": self._between(-9, 9)}
-        if self._chance(0.3):
-            return self._add(ops.Mul(x, y, **zeros))
-        factors = {"x_factor": self._between(-300, 300), "y_factor": self._between(-3, 3)}
-        return self._add(ops.Add(x, y, **zeros, **factors))
+        y = str(self.pick(*same))
+        zeros = {"x_zero": self.between(-9, 9), "y_zero": self.between(-9, 9)}
+        if self.chance(0.3):
+            return self.add(ops.Mul(x, y, **zeros))
+        factors = {"x_factor": self.between(-300, 300), "y_factor": self.between(-3, 3)}
+        return self.add(ops.Add(x, y, **zeros, **factors))
 
     # Epilogues
 
@@ -322,26 +336,29 @@ class _Writer:
         return makers[int(self.rng.integers(len(makers)))](x)
 
     def _rows(self, x: str) -> int:
-        return self.types[x].channels if self._chance(0.5) else 1
+        return self.types[x].channels if self.chance(0.5) else 1
 
     def _requantize(self, x: str) -> str:
-        kind, target = self.types[x].integer, self._interval()
-        if self._chance(0.05):
-            target = Int(32, True, INT32_MIN, INT32_MAX)
-        bits = self._one_of((1, 4, 8, 15, 31))
+        wide = self.chance(0.05)
+        return self.requantize(x, accumulator(INT32_MIN, INT32_MAX) if wide else self.interval())
+
+    def requantize(self, x: str, target: Int) -> str:
+        """Onto levels of `target`, mostly about all of them."""
+        kind = self.types[x].integer
+        bits = self.one_of((1, 4, 8, 15, 31))
         multiplier = self.rng.integers(1, 2**bits, self._rows(x))
-        if self._chance(0.2):
+        if self.chance(0.2):
             multiplier = -multiplier
         reach = max(abs(kind.lo), abs(kind.hi), 1) * int(np.abs(multiplier).max())
-        shift = max(0, min(62, reach.bit_length() - target.bits + self._between(-2, 1)))
+        shift = max(0, min(62, reach.bit_length() - target.bits + self.between(-2, 1)))
         half = (1 << shift) >> 1
-        middle = self._between(target.lo, target.hi) << shift
-        bias = np.array([half + (middle if self._chance(0.7) else 0) for _ in range(self._rows(x))])
-        return self._add(
+        middle = self.between(target.lo, target.hi) << shift
+        bias = np.array([half + (middle if self.chance(0.7) else 0) for _ in range(self._rows(x))])
+        return self.add(
             ops.Requantize(
                 x,
-                self._integers(multiplier),
-                self._const(bias, Int(64, True, -(2**63), 2**63 - 1)),
+                self.integers(multiplier),
+                self.const(bias, Int(64, True, -(2**63), 2**63 - 1)),
                 shift=shift,
                 lo=target.lo,
                 hi=target.hi,
@@ -349,29 +366,29 @@ class _Writer:
         )
 
     def _rescale(self, x: str) -> str:
-        kind, target = self.types[x].integer, self._interval()
+        kind, target = self.types[x].integer, self.interval()
         reach = max(abs(kind.lo), abs(kind.hi), 1).bit_length()
         rows = self._rows(x)
         bias = self.rng.integers(-(2 ** max(reach - 1, 0)), 2 ** max(reach - 1, 1), rows)
         room = 29 - reach
         if room < 0:
             return self._requantize(x)
-        left = self._between(0, min(room, 20)) if self._chance(0.2) else 0
+        left = self.between(0, min(room, 20)) if self.chance(0.2) else 0
         # A result of about the target's bits, or less.
         middle = target.bits - reach - left
         exponent = np.clip(
             middle + self.rng.integers(-2, 3, self._rows(x)), -31, max(0, room - left)
         )
         multiplier = self.rng.integers(2**30, 2**31, self._rows(x))
-        if self._chance(0.1):
-            multiplier[0] = self._one_of((0, 2**30, 2**31 - 1))
-        return self._add(
+        if self.chance(0.1):
+            multiplier[0] = self.one_of((0, 2**30, 2**31 - 1))
+        return self.add(
             ops.Rescale(
                 x,
-                self._integers(bias),
-                self._integers(multiplier),
-                self._integers(exponent),
-                zero=self._between(target.lo, target.hi),
+                self.integers(bias),
+                self.integers(multiplier),
+                self.integers(exponent),
+                zero=self.between(target.lo, target.hi),
                 lo=target.lo,
                 hi=target.hi,
                 left=left,
@@ -380,30 +397,30 @@ class _Writer:
 
     def _threshold(self, x: str) -> str:
         kind = self.types[x].integer
-        rows, count = self._rows(x), self._one_of(_THRESHOLDS)
-        planes = self._planes() if self._chance(0.3) else None
+        rows, count = self._rows(x), self.one_of(_THRESHOLDS)
+        planes = self._planes() if self.chance(0.3) else None
         if planes:
             count = 2**planes.count - 1
         reach = kind.levels // 8 + 2
         low, high = max(INT32_MIN, kind.lo - reach), min(INT32_MAX, kind.hi + reach)
         table = np.sort(self.rng.integers(low, high, (rows, count), endpoint=True), axis=1)
         directions = self.rng.choice([-1, 1], self.types[x].channels)
-        if self._chance(0.6):
-            directions = np.array([self._pick(1, 1, -1)])
+        if self.chance(0.6):
+            directions = np.array([self.pick(1, 1, -1)])
         elif rows == 1:
             table = np.sort(np.abs(table), axis=1)
-        return self._add(
+        return self.add(
             ops.Threshold(
                 x,
-                self._const(table, accumulator(INT32_MIN, INT32_MAX)),
-                self._const(directions.astype(np.int64), Int(2, True, -1, 1)),
-                lo=0 if planes else self._one_of((0, 0, -8, 3)),
+                self.const(table, accumulator(INT32_MIN, INT32_MAX)),
+                self.const(directions.astype(np.int64), Int(2, True, -1, 1)),
+                lo=0 if planes else self.one_of((0, 0, -8, 3)),
                 basis=planes.basis if planes else (),
             )
         )
 
     def _lookup(self, x: str) -> str:
-        kind, target = self.types[x].integer, self._interval()
+        kind, target = self.types[x].integer, self.interval()
         shape = (self._rows(x), kind.levels)
         table = self.rng.integers(target.lo, target.hi, shape, endpoint=True)
-        return self._add(ops.Lookup(x, self._const(table, target)))
+        return self.add(ops.Lookup(x, self.const(table, target)))

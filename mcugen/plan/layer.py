@@ -169,6 +169,7 @@ def layer(
     constants = (*recipe.constants, *epilogue_constants)
     title = names.title(step.title)
     suffixes = [item.suffix for item in constants] + ["epilogue", "sums"]
+    assert len(set(suffixes)) == len(suffixes), f"{kernel} and its epilogue share a name"
     function = f"{name}_{names.identifier(title, suffixes)}"
     inputs = _operands(step, places.values)
     out = _output(step.output, places.values)

@@ -63,7 +63,8 @@ def _is_whole(op: ops.Conv2d | ops.Linear, env: Env) -> bool:
     if isinstance(op, ops.Linear) or not any(op.padding):
         return True
     kind, size = env.type(op.x), env.type(op.w).shape[1:3]
-    lo, hi = ends(kind)
+    reach = kind.element.reach if isinstance(kind.element, Planes) else 1
+    lo, hi = (end * reach for end in ends(kind))
     windows = zip(op.windows((size[0], size[1])), kind.shape[1:3], size, strict=True)
     inside = all(len(taps_inside(window, extent)) == taps for window, extent, taps in windows)
-    return inside and (isinstance(kind.element, Planes) or lo <= op.x_zero <= hi)
+    return inside and lo <= op.x_zero <= hi

@@ -23,8 +23,9 @@ from tests.stateful import recurrent
 
 CORE = core_named("cortex-m4")
 SAMPLES = 12
-#: Kernels that only layers of bytes take, some on other cores: tested with such layers.
-FOR_BYTES = {"conv2d_crossed", "conv2d_winograd", "depthwise_planar", "linear_crossed"}
+#: Kernels that only compute layers from bytes to bytes, and those of other cores.
+FOR_BYTES = {"conv2d_winograd", "conv2d_winograd_bytes", "depthwise_planar"}
+ELSEWHERE = {"conv2d_crossed", "linear_crossed"}
 
 
 def _written(programs: list[Program], root: Path) -> list[Path]:
@@ -70,8 +71,9 @@ def test_random_programs_reach_every_kernel_with_every_epilogue() -> None:
     epilogues = ["none", "requantize", "threshold", "threshold to planes"]
     wanted = {(kernel, epilogue) for kernel in fusing for epilogue in epilogues}
     wanted |= {("convert", e) for e in (*epilogues[1:], "lookup")} | {("add", "lookup")}
-    others = {k.name for k in KERNELS} - {*fusing, *FOR_BYTES, "convert", "max_pool_planes"}
-    wanted |= {(kernel, "none") for kernel in others}
+    named = {*fusing, *FOR_BYTES, *ELSEWHERE, "convert", "max_pool_planes"}
+    wanted |= {(kernel.name, "none") for kernel in KERNELS if kernel.name not in named}
+    wanted |= {(kernel, "requantize") for kernel in FOR_BYTES}
     wanted |= {("max_pool_planes", "none to planes")}
     assert wanted - set(reached) == set()
 
