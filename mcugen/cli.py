@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mcugen import __version__, flags, train_flags
+from mcugen import __version__, flags, train_command
 from mcugen.errors import McugenError, fail
 from mcugen.interrupts import catch_interrupts, interrupted
 from mcugen.report import console
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from mcugen.report.catalogue import Listing
     from mcugen.target.boards import Board
     from mcugen.target.cores import Core
@@ -39,6 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command()(train_command.train)
 
 
 def _version(wanted: bool) -> None:
@@ -69,74 +68,8 @@ def _targets(board: str | None, core: str | None) -> "tuple[Board | None, Core |
     return found, found.core if found else chosen
 
 
-def _answer(as_json: bool, document: dict[str, Any], table: "RenderableType") -> None:
-    if as_json:
-        console.show_json(document)
-    else:
-        console.show(table)
-
-
 def _listed(as_json: bool, listing: "Listing") -> None:
-    _answer(as_json, listing.document, listing.table)
-
-
-@app.command()
-def train(  # noqa: PLR0913 - one parameter per flag
-    context: typer.Context,
-    method: train_flags.Method,
-    model: train_flags.Model,
-    data: flags.DataName,
-    output: train_flags.Output,
-    epochs: train_flags.Epochs = None,
-    batch_size: train_flags.BatchSize = 128,
-    learning_rate: train_flags.LearningRate = None,
-    seed: train_flags.Seed = 0,
-    limit: train_flags.TrainLimit = None,
-    augment: train_flags.Augment = False,
-    teacher: train_flags.Teacher = None,
-    checkpoint: train_flags.Checkpoint = None,
-    resume: train_flags.Resume = False,
-    activation: train_flags.Activation = None,
-    normalize: train_flags.Normalize = None,
-    per_channel: train_flags.PerChannel = None,
-    post_training: train_flags.PostTraining = None,
-    bits: train_flags.Bits = None,
-    weight_bits: train_flags.WeightBits = None,
-    activation_bits: train_flags.ActivationBits = None,
-    levels: train_flags.Levels = None,
-    first_bits: train_flags.FirstBits = None,
-    last_bits: train_flags.LastBits = None,
-    layer_bits: train_flags.LayerBits = None,
-    planes: train_flags.Planes = None,
-    weight_planes: train_flags.WeightPlanes = None,
-    activation_planes: train_flags.ActivationPlanes = None,
-    layer_planes: train_flags.LayerPlanes = None,
-    offset: train_flags.Offset = None,
-    sequential: train_flags.Sequential = None,
-    solver: train_flags.QemSolver = None,
-    start: train_flags.Start = None,
-    activation_levels: train_flags.ActivationLevels = None,
-    weight_levels: train_flags.WeightLevels = None,
-    mode: train_flags.Mode = None,
-    stage_epochs: train_flags.StageEpochs = None,
-    gradient: train_flags.Gradient = None,
-    schedule: train_flags.Schedule = None,
-    normal: train_flags.NormalSums = None,
-    shift: train_flags.Shift = None,
-    as_json: flags.Json = False,
-) -> None:
-    """Train a zoo model with one of the methods and write it as a .pt2."""
-    from mcugen import train as methods
-    from mcugen.report import documents, tables
-
-    chosen = methods.method(method)
-    values = {name: context.params[name] for name in methods.TrainConfig.__dataclass_fields__}
-    others = values.keys() | {"method", "as_json"}
-    options = {name: value for name, value in context.params.items() if name not in others}
-    options = train_flags.given(method, chosen.Options.__dataclass_fields__.keys(), options)
-    result = chosen.train(methods.TrainConfig(**values), chosen.Options(**options))
-    if methods.leads():
-        _answer(as_json, documents.trained(result), tables.trained(result))
+    console.answer(as_json, listing.document, listing.table)
 
 
 @app.command()
@@ -175,7 +108,7 @@ def generate(  # noqa: PLR0913 - one parameter per flag
     manifest = pipeline.generate(result, output, force)
     rounding = pipeline.rounding(loaded)
     shown = tables.generated(manifest, found, str(output), rounding)
-    _answer(as_json, documents.generated(manifest, rounding), shown)
+    console.answer(as_json, documents.generated(manifest, rounding), shown)
 
 
 @app.command()
@@ -202,7 +135,7 @@ def inspect(
     if kernels:
         wishes = pipeline.wishes(optimize)
         found = pipeline.alternatives(loaded, core_named(kernels), wishes)
-        _answer(as_json, documents.alternatives(kernels, found), tables.alternatives(found))
+        console.answer(as_json, documents.alternatives(kernels, found), tables.alternatives(found))
         return
     program = loaded.program
     printed = text.to_text(program)
@@ -234,7 +167,7 @@ def check(
 
     loaded = pipeline.load(model, fast_rounding)
     report = pipeline.check(loaded, pipeline.samples(data, limit), layers)
-    _answer(as_json, documents.checked(report), tables.checked(report))
+    console.answer(as_json, documents.checked(report), tables.checked(report))
     if report.fell_short:
         raise typer.Exit(FELL_SHORT)
 
@@ -247,7 +180,7 @@ def build(folder: flags.Folder, board: flags.BoardName, as_json: flags.Json = Fa
     from mcugen.target.boards import load_board
 
     report = pipeline.build(folder, load_board(board))
-    _answer(as_json, documents.built(report), tables.built(report))
+    console.answer(as_json, documents.built(report), tables.built(report))
 
 
 @app.command()
@@ -268,7 +201,7 @@ def flash(
 
     wish = Wish(runner, serial_number, verify, dry_run)
     report = pipeline.flash(folder, load_board(board), wish)
-    _answer(as_json, documents.flashed(report), tables.flashed(report))
+    console.answer(as_json, documents.flashed(report), tables.flashed(report))
 
 
 @app.command()
@@ -291,7 +224,7 @@ def run(
         raise fail("usage", "run needs either --qemu or --port", help="--port auto finds the board")
     test = pipeline.samples(data, limit)
     report = pipeline.run(folder, load_board(board), port, test, dump)
-    _answer(as_json, documents.ran(report), tables.ran(report))
+    console.answer(as_json, documents.ran(report), tables.ran(report))
     if report.mismatched_bytes:
         raise typer.Exit(FELL_SHORT)
 
@@ -316,7 +249,7 @@ def profile(
     found, chosen = _targets(board, core)
     test = pipeline.samples(data, limit) if data else None
     report = pipeline.cycles(folder, chosen, found, test)
-    _answer(as_json, documents.profiled(report), tables.profiled(report))
+    console.answer(as_json, documents.profiled(report), tables.profiled(report))
 
 
 @app.command()

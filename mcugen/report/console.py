@@ -60,6 +60,14 @@ def show_json(document: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(whole, indent=2, allow_nan=False) + "\n")
 
 
+def answer(as_json: bool, document: dict[str, Any], shown: RenderableType) -> None:
+    """The result of a command, in the form that was asked for."""
+    if as_json:
+        show_json(document)
+    else:
+        show(shown)
+
+
 def _plain(value: Any) -> Any:
     """`value` in JSON's own types; what is no number is null."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

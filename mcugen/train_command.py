@@ -1,12 +1,18 @@
-"""The options of `mcugen train`, as types; which method has which, its `Options` says."""
+"""The command `mcugen train`: its options as types, and what it does.
+
+Which method has which option, its `Options` says.
+"""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
+import typer
 from typer import Argument, Option
 
+from mcugen import flags
 from mcugen.errors import fail
+from mcugen.report import console
 
 Method = Annotated[
     str, Argument(metavar="METHOD", help="float, uniform, lq, nlevel, bernoulli or ste.")
@@ -98,3 +104,61 @@ NormalSums = Annotated[
     bool | None, Option("--normal", help="bernoulli: central limit theorem in convolutions.")
 ]
 Shift = Annotated[int | None, Option(help="bernoulli, ste: cut images up to N pixels off centre.")]
+
+
+def train(  # noqa: PLR0913 - one parameter per flag
+    context: typer.Context,
+    method: Method,
+    model: Model,
+    data: flags.DataName,
+    output: Output,
+    epochs: Epochs = None,
+    batch_size: BatchSize = 128,
+    learning_rate: LearningRate = None,
+    seed: Seed = 0,
+    limit: TrainLimit = None,
+    augment: Augment = False,
+    teacher: Teacher = None,
+    checkpoint: Checkpoint = None,
+    resume: Resume = False,
+    activation: Activation = None,
+    normalize: Normalize = None,
+    per_channel: PerChannel = None,
+    post_training: PostTraining = None,
+    bits: Bits = None,
+    weight_bits: WeightBits = None,
+    activation_bits: ActivationBits = None,
+    levels: Levels = None,
+    first_bits: FirstBits = None,
+    last_bits: LastBits = None,
+    layer_bits: LayerBits = None,
+    planes: Planes = None,
+    weight_planes: WeightPlanes = None,
+    activation_planes: ActivationPlanes = None,
+    layer_planes: LayerPlanes = None,
+    offset: Offset = None,
+    sequential: Sequential = None,
+    solver: QemSolver = None,
+    start: Start = None,
+    activation_levels: ActivationLevels = None,
+    weight_levels: WeightLevels = None,
+    mode: Mode = None,
+    stage_epochs: StageEpochs = None,
+    gradient: Gradient = None,
+    schedule: Schedule = None,
+    normal: NormalSums = None,
+    shift: Shift = None,
+    as_json: flags.Json = False,
+) -> None:
+    """Train a zoo model with one of the methods and write it as a .pt2."""
+    from mcugen import train as methods
+    from mcugen.report import documents, tables
+
+    chosen = methods.method(method)
+    values = {name: context.params[name] for name in methods.TrainConfig.__dataclass_fields__}
+    others = values.keys() | {"method", "as_json"}
+    options = {name: value for name, value in context.params.items() if name not in others}
+    options = given(method, chosen.Options.__dataclass_fields__.keys(), options)
+    result = chosen.train(methods.TrainConfig(**values), chosen.Options(**options))
+    if methods.leads():
+        console.answer(as_json, documents.trained(result), tables.trained(result))
