@@ -31,8 +31,9 @@ class _Writer:
             return Planes(tuple((self.between(1, 9) << powers).tolist()))
         return Planes(tuple(self.rng.integers(0, 40, self.between(1, 3)).tolist()))
 
-    def weights(self, b: Builder, shape: tuple[int, ...]) -> str:
-        bound = self.planes()
+    def weights(self, b: Builder, shape: tuple[int, ...], planes: int | None = None) -> str:
+        """`planes`: so many, of any bases."""
+        bound = Planes(tuple(self.rng.integers(0, 9, planes).tolist())) if planes else self.planes()
         data = self.rng.choice([-1, 1], (bound.count, *shape))
         if len(set(bound.basis)) == 1 or self.rng.random() < 0.5:
             data *= np.array(bound.basis).reshape(-1, *[1] * len(shape))
@@ -46,11 +47,18 @@ class _Writer:
 
     def epilogue(self, b: Builder, acc: str) -> str:
         """None, or thresholds onto planes or integers; some beyond what occurs."""
-        kind = b.program(acc).env.type(acc)
         target = self.planes() if self.rng.random() < 0.7 else None
-        count = 2**target.count - 1 if target else self.between(1, 6)
         if self.rng.random() < 0.15:
             return acc
+        return self._thresholds(b, acc, target)
+
+    def bits(self, b: Builder, acc: str) -> str:
+        """A threshold onto one plane."""
+        return self._thresholds(b, acc, Planes((self.between(1, 9),)))
+
+    def _thresholds(self, b: Builder, acc: str, target: Planes | None) -> str:
+        kind = b.program(acc).env.type(acc)
+        count = 2**target.count - 1 if target else self.between(1, 6)
         rows = int(self.rng.choice([1, kind.channels]))
         reach = kind.integer.levels // int(self.rng.choice([1, 6, 20])) + 2
         table = np.sort(self.rng.integers(-reach, reach, (rows, count)), axis=1)
@@ -94,6 +102,31 @@ def _convolution(w: _Writer, name: str, *, depthwise: bool) -> Program:
     if w.rng.random() < 0.2 and min(shape[1:3]) > 4:
         op = replace(op, dilation=(2, 2))
     return _named(b.done(w.epilogue(b, b.op(op))), name)
+
+
+def pattern_layer(seed: int) -> Program:
+    """A convolution of one plane of few channels onto bits, all of whose taps are inside."""
+    w = _Writer(seed)
+    depth = int(w.rng.choice([1, 1, 2, 3]))
+    size = (w.between(1, 8), w.between(1, 7 // depth))
+    dilation = (w.between(1, 2), 1)
+    room = (dilation[0] * (size[0] - 1) + 1, size[1])
+    shape = (1, room[0] + w.between(0, 5), min(room[1] + w.between(0, 24), 32 // depth), depth)
+    b = Builder(TensorType(shape, Planes((w.between(1, 9),))))
+    weights = w.weights(b, (w.between(1, 32), *size, depth), planes=1)
+    stride = (w.between(1, 2), w.between(1, 3))
+    op = ops.Conv2d(b.x, weights, stride=stride, dilation=dilation, x_zero=w.zero())
+    return _named(b.done(w.bits(b, b.op(op))), f"pattern{seed}")
+
+
+def whole_layer(seed: int) -> Program:
+    """A convolution whose one window is the whole image."""
+    w = _Writer(seed)
+    shape = (1, w.between(1, 6), w.between(1, 6), w.channels())
+    b = Builder(TensorType(shape, w.planes()))
+    weights = w.weights(b, (w.channels(), *shape[1:]))
+    op = ops.Conv2d(b.x, weights, stride=(w.between(1, 2), 1), x_zero=w.zero())
+    return _named(b.done(w.epilogue(b, b.op(op))), f"whole{seed}")
 
 
 def linear_layer(seed: int) -> Program:

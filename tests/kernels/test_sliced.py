@@ -24,13 +24,21 @@ from mcugen.profile.model import ModelEmulator
 from mcugen.profile.trace import Tracer
 from mcugen.run.host import run_several_sanitized
 from mcugen.target.cores import Core, core_named
-from tests.kernels.plane_layers import conv2d_layer, depthwise_layer, linear_layer
+from tests.kernels.plane_layers import (
+    conv2d_layer,
+    depthwise_layer,
+    linear_layer,
+    pattern_layer,
+    whole_layer,
+)
 from tests.programs import random_inputs
 
 SLICED = {
     conv2d_layer: "conv2d_sliced",
     depthwise_layer: "depthwise_sliced",
     linear_layer: "linear_sliced",
+    whole_layer: "linear_sliced",
+    pattern_layer: "conv2d_patterns",
 }
 
 
