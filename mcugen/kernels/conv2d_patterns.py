@@ -29,7 +29,7 @@ MOST_BITS = 7
 #: A count that stays below 256 from any start.
 MOST_TERMS = 126
 MOST_ROWS = 8
-#: Pixels that one turn of the packing loop takes, if the row divides so.
+#: Pixels or words that one turn of a loop takes, where they divide so.
 _TURN = 4
 
 
@@ -61,6 +61,19 @@ class Context:
     def table_words(self) -> int:
         """Of one row of taps."""
         return self.blocks << self.bits
+
+    @property
+    def first_words(self) -> int:
+        """Of the patterns that are written one by one; the others as many at a time."""
+        return min(self.table_words, _TURN if _TURN % self.blocks == 0 else self.blocks)
+
+    def highest(self, word: int) -> int:
+        """Words of the patterns without the highest bit of that of `word`."""
+        return self.blocks << (word // self.blocks).bit_length() - 1
+
+    def weight_of(self, word: int) -> int:
+        """Where the weights of the highest bit of the pattern of `word` lie."""
+        return (word // self.blocks).bit_length() * self.blocks + word % self.blocks
 
 
 def accepts(step: Step, core: Core) -> bool:

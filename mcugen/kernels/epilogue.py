@@ -12,7 +12,7 @@ import numpy as np
 
 from mcugen.errors import fail
 from mcugen.ir import ops
-from mcugen.ir.types import Planes
+from mcugen.ir.types import Int, Planes
 from mcugen.kernels.clamp import Clamp, clamp, fit
 from mcugen.kernels.constants import Constant, literal, numbers, within_32_bits
 from mcugen.kernels.rescale import rescaling
@@ -96,6 +96,9 @@ class Steps:
     coded: bool
     """The count is a rank, whose code a table gives."""
     by_sign: bool
+    shift: int | None
+    """Where a single threshold is 2^shift, and what is compared is below twice that: the answer is
+    a bit of it."""
 
 
 @dataclass(frozen=True)
@@ -231,10 +234,19 @@ def _threshold(step: Step, op: ops.Op) -> Epilogue:
         base=f"{literal(op.lo)} + (int32_t)" if op.lo else "",
         coded=planes is not None and not planes.ordered,
         by_sign=2 * max(abs(x.lo), abs(x.hi)) + 1 <= INT32.hi,
+        shift=_shift(x, table, same_way and int(direction[0]) == 1),
     )
     returns = BITS.name if planes else _returns(step)
     per_channel = rows > 1 or not same_way
     return Epilogue("threshold", returns, per_channel, tuple(constants), context)
+
+
+def _shift(x: Int, table: np.ndarray, rising: bool) -> int | None:
+    if table.size > 1 or not rising:
+        return None
+    power = int(table.item()).bit_length() - 1
+    fits = table.item() == 2**power and x.lo >= 0 and x.hi < 2 ** (power + 1)
+    return power if fits else None
 
 
 def _clipped(step: Step, table: np.ndarray, direction: np.ndarray) -> np.ndarray:
