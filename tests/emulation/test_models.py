@@ -11,7 +11,10 @@ from mcugen import data
 from mcugen.emit import emit, write
 from mcugen.emit.encoding import encode_input
 from mcugen.ir import Program, interp
+from mcugen.profile.disassembly import disassemble
+from mcugen.profile.image import build_image
 from mcugen.profile.model import ModelEmulator
+from mcugen.profile.program import read_program
 from mcugen.run.host import decode_layers, run_several_sanitized
 from mcugen.run.samples import input_boundary
 from mcugen.target.cores import Core
@@ -76,3 +79,25 @@ def test_every_layer_stores_the_interpreters_values(
     assert len(found) == len(emitted.manifest.layers)
     for value, got in found.items():
         np.testing.assert_array_equal(got.ravel(), expected[value].ravel(), value)
+
+
+def _multiplications(program: Program, core: Core, folder: Path) -> set[str]:
+    """Functions of the linked image that multiply or divide."""
+    emitted = emit(program, core, program.name)
+    write(folder / program.name, emitted)
+    image = read_program(build_image(folder / program.name, emitted.manifest, core))
+    return {
+        image.function_at(item.address)
+        for span in image.code
+        for item in disassemble(image.bytes_at(span), span.start)
+        if any(part in item.name for part in ("mul", "mla", "mls", "mlad", "mlsd", "div"))
+    }
+
+
+@pytest.mark.parametrize("core", CORES, ids=lambda core: core.name)
+def test_a_binary_network_never_multiplies(
+    core: Core, trained: list[Program], tmp_path: Path
+) -> None:
+    named = {program.name: program for program in trained}
+    assert _multiplications(named["bernoulli"], core, tmp_path) == set()
+    assert _multiplications(named["digits_mlp"], core, tmp_path)

@@ -66,7 +66,7 @@ static inline uint32_t planes_popcount(uint32_t bits)
  * threshold, 3x3x2 i4 -> 3x3x2 planes<1>
  * kernel convert
  * in at arena+0 (18 B)
- * out at arena+88 (36 B)
+ * out at arena+140 (36 B)
  */
 /* threshold: [channel][threshold] */
 static const int8_t planes_threshold_thresholds[2] MODEL_WEIGHTS_SECTION = {
@@ -104,296 +104,81 @@ PLANES_LAYER_FUNCTION void planes_threshold(const int8_t *restrict in, uint32_t 
 /*
  * conv
  * conv2d + threshold, 3x3x2 planes<1> -> 2x2x3 planes<1>
- * 96 MACs, kernel conv2d_packed
- * in at arena+88 (36 B)
- * out at arena+88 (16 B); the output runs over the input, which is read before it is written
+ * 96 MACs, kernel conv2d_patterns
+ * in at arena+140 (36 B)
+ * out at arena+176 (16 B)
  */
-/* conv: [block of outputs][4 starts, then steps][2 words] */
-static const uint32_t planes_conv_weights[20] MODEL_WEIGHTS_SECTION = {
-    0xE0000000u, 0xE0000000u, 0xE0000000u, 0xE0000000u, 0xC0000001u, 0x00000001u, 0x40000001u,
-    0x00000001u, 0x40000001u, 0x00000001u, 0x3FFFFFFFu, 0x00000001u, 0x3FFFFFFFu, 0xFFFFFFFFu,
-    0x3FFFFFFFu, 0x00000001u, 0x3FFFFFFFu, 0x00000001u, 0x3FFFFFFFu, 0xFFFFFFFFu,
+/* conv: [row][if no bit is set, then for each bit][8 outputs]: equal bits, in nibbles */
+static const uint32_t planes_conv_weights[10] MODEL_WEIGHTS_SECTION = {
+    0x00000101u, 0x0000FF01u, 0x00010101u, 0x00010101u, 0x000100FFu, 0x00020004u, 0xFFFF00FFu,
+    0x000100FFu, 0x000100FFu, 0xFFFF00FFu,
 };
 
-/* conv: a pixel outside of the image */
-static const uint32_t planes_conv_outside[1] MODEL_WEIGHTS_SECTION = {
-    0x00000000u,
+/* conv: [8 outputs][even, odd nibbles]: bytes */
+static const uint32_t planes_conv_initial[2] MODEL_WEIGHTS_SECTION = {
+    0x007C7C7Cu, 0x00000000u,
 };
 
-/* conv: [piece]: 1 where limbs become sums, 3 at the last */
-static const uint32_t planes_conv_ends[2] MODEL_WEIGHTS_SECTION = {
-    0x00000000u, 0x00000003u,
-};
-
-/* conv: [channel] */
-static const int8_t planes_conv_start[3] MODEL_WEIGHTS_SECTION = {
-    2, -6, -4,
-};
-
-static inline uint32_t planes_conv_epilogue(int32_t acc, uint32_t channel)
+PLANES_LAYER_FUNCTION void planes_conv(const uint32_t *restrict in, uint32_t *restrict out, uint32_t *restrict scratch)
 {
-    const int32_t value = acc;
-    uint32_t passed = 0u;
-    (void)channel;
-    passed += 1u & ((((uint32_t)value - (uint32_t)0) >> 31) - 1u);
-    return (uint32_t)(passed);
-}
-
-/* Sums of one tile, [output][position], modulo 2^32. A piece is its place in x times 4, plus 1 where sums are
- * taken out of the accumulators behind it, plus 2 where it is the last. */
-#undef PLANES_SUMS_ASSEMBLY
-#ifndef MODEL_PORTABLE
-#ifdef __ARM_FEATURE_DSP
-#define PLANES_SUMS_ASSEMBLY
-#endif
-#endif
-#ifdef PLANES_SUMS_ASSEMBLY
-void planes_conv_sums(uint32_t *sums, const uint32_t *x, const uint32_t *pieces, const uint32_t *weights);
-__extension__ __asm__(
-    ".pushsection " MODEL_FAST_CODE_SECTION ", \"ax\", %progbits\n"
-    ".syntax unified\n"
-    ".thumb\n"
-    ".balign 4\n"
-    ".global planes_conv_sums\n"
-    ".hidden planes_conv_sums\n"
-    ".type planes_conv_sums, %function\n"
-    ".thumb_func\n"
-    "planes_conv_sums:\n"
-    "push {r4-r11, lr}\n"
-    "sub sp, #32\n"
-    "strd r0, r1, [sp, #0]\n"
-    "movw r4, #1\n"
-    "strd r2, r4, [sp, #8]\n"
-    "mov r1, r3\n"
-    "1:\n"
-    "ldr r2, [sp, #8]\n"
-    "str r1, [sp, #28]\n"
-    "str r2, [sp, #20]\n"
-    "add r1, #16\n"
-    "2:\n"
-    "movw r4, #0\n"
-    "movt r4, #8192\n"
-    "movw r5, #0\n"
-    "movt r5, #2048\n"
-    "mov r6, r4\n"
-    "mov r7, r5\n"
-    "mov r8, r4\n"
-    "mov r9, r5\n"
-    "mov r10, r4\n"
-    "mov r11, r5\n"
-    "3:\n"
-    "ldr r2, [sp, #20]\n"
-    "ldr r3, [sp, #4]\n"
-    "ldr r12, [r2], #4\n"
-    "add r0, r3, r12, lsr #2\n"
-    "str r2, [sp, #20]\n"
-    "str r12, [sp, #24]\n"
-    "ldr r3, [r0, #8]\n"
-    "ldr r2, [r0], #4\n"
-    "ldr r12, [r1], #4\n"
-    "ldr lr, [r1], #4\n"
-    "smlal r4, r5, r2, r12\n"
-    "smlal r6, r7, r3, r12\n"
-    "smlal r8, r9, r2, lr\n"
-    "smlal r10, r11, r3, lr\n"
-    "ldr r3, [r0, #8]\n"
-    "ldr r2, [r0], #4\n"
-    "ldr r12, [r1], #4\n"
-    "ldr lr, [r1], #4\n"
-    "smlal r4, r5, r2, r12\n"
-    "smlal r6, r7, r3, r12\n"
-    "smlal r8, r9, r2, lr\n"
-    "smlal r10, r11, r3, lr\n"
-    "ldr r3, [r0, #8]\n"
-    "ldr r2, [r0], #4\n"
-    "ldr r12, [r1], #4\n"
-    "ldr lr, [r1], #4\n"
-    "smlal r4, r5, r2, r12\n"
-    "smlal r6, r7, r3, r12\n"
-    "smlal r8, r9, r2, lr\n"
-    "smlal r10, r11, r3, lr\n"
-    "ldr r3, [r0, #8]\n"
-    "ldr r2, [r0], #4\n"
-    "ldr r12, [r1], #4\n"
-    "ldr lr, [r1], #4\n"
-    "smlal r4, r5, r2, r12\n"
-    "smlal r6, r7, r3, r12\n"
-    "smlal r8, r9, r2, lr\n"
-    "smlal r10, r11, r3, lr\n"
-    "ldr r2, [sp, #24]\n"
-    "lsls r3, r2, #31\n"
-    "beq.w 3b\n"
-    "ldr lr, [sp, #0]\n"
-    "ldr r0, [sp, #28]\n"
-    "ldr r12, [r0, #0]\n"
-    "ubfx r3, r4, #0, #30\n"
-    "add r2, r12, r3\n"
-    "str r2, [lr, #0]\n"
-    "ubfx r3, r6, #0, #30\n"
-    "add r2, r12, r3\n"
-    "str r2, [lr, #4]\n"
-    "ldr r12, [r0, #4]\n"
-    "add r2, r12, r4, lsr #30\n"
-    "ubfx r3, r5, #0, #28\n"
-    "add r2, r2, r3, lsl #2\n"
-    "str r2, [lr, #8]\n"
-    "add r2, r12, r6, lsr #30\n"
-    "ubfx r3, r7, #0, #28\n"
-    "add r2, r2, r3, lsl #2\n"
-    "str r2, [lr, #12]\n"
-    "ldr r12, [r0, #8]\n"
-    "ubfx r3, r8, #0, #30\n"
-    "add r2, r12, r3\n"
-    "str r2, [lr, #16]\n"
-    "ubfx r3, r10, #0, #30\n"
-    "add r2, r12, r3\n"
-    "str r2, [lr, #20]\n"
-    "ldr r12, [r0, #12]\n"
-    "add r2, r12, r8, lsr #30\n"
-    "ubfx r3, r9, #0, #28\n"
-    "add r2, r2, r3, lsl #2\n"
-    "str r2, [lr, #24]\n"
-    "add r2, r12, r10, lsr #30\n"
-    "ubfx r3, r11, #0, #28\n"
-    "add r2, r2, r3, lsl #2\n"
-    "str r2, [lr, #28]\n"
-    "ldr r2, [sp, #0]\n"
-    "ldr r3, [sp, #12]\n"
-    "addw r2, r2, #32\n"
-    "subs r3, #1\n"
-    "str r2, [sp, #0]\n"
-    "str r3, [sp, #12]\n"
-    "bne.w 1b\n"
-    "add sp, #32\n"
-    "pop {r4-r11, pc}\n"
-
-    ".size planes_conv_sums, . - planes_conv_sums\n"
-    ".popsection\n");
-#else
-static void planes_conv_sums(uint32_t *sums, const uint32_t *x, const uint32_t *pieces, const uint32_t *weights)
-{
-    for (uint32_t block = 0u; block < 1u; block++) {
-        for (uint32_t position = 0u; position < 2u; position++) {
-            const uint32_t begun = weights[0];
-            sums[0u + position] = begun;
-        }
-        for (uint32_t position = 0u; position < 2u; position++) {
-            const uint32_t begun = weights[1];
-            sums[2u + position] = begun;
-        }
-        for (uint32_t position = 0u; position < 2u; position++) {
-            const uint32_t begun = weights[2];
-            sums[4u + position] = begun;
-        }
-        for (uint32_t position = 0u; position < 2u; position++) {
-            const uint32_t begun = weights[3];
-            sums[6u + position] = begun;
-        }
-        weights += 4;
-        uint64_t all_0_0 = 0x800000020000000u;
-        uint64_t all_1_0 = 0x800000020000000u;
-        uint64_t all_0_1 = 0x800000020000000u;
-        uint64_t all_1_1 = 0x800000020000000u;
-        for (uint32_t piece = 0u; piece < 2u; piece++) {
-            const uint32_t *const word = x + (pieces[piece] >> 4);
-            for (uint32_t i = 0u; i < 4u; i++) {
-                const uint32_t x_0 = word[i];
-                const uint32_t x_1 = word[i + 2u];
-                const uint32_t weight_0 = weights[0];
-                const uint32_t weight_1 = weights[1];
-                all_0_0 += (uint64_t)((int64_t)(int32_t)x_0 * (int32_t)weight_0);
-                all_1_0 += (uint64_t)((int64_t)(int32_t)x_1 * (int32_t)weight_0);
-                all_0_1 += (uint64_t)((int64_t)(int32_t)x_0 * (int32_t)weight_1);
-                all_1_1 += (uint64_t)((int64_t)(int32_t)x_1 * (int32_t)weight_1);
-                weights += 2;
+    uint32_t *const table = scratch;
+    uint32_t *const rows = scratch + 32;
+    const uint32_t *weight = planes_conv_weights;
+    uint32_t *pattern = table;
+    for (uint32_t row = 0u; row < 2u; row++) {
+        (void)memcpy(pattern, weight, 1u * sizeof *pattern);
+        pattern[1] = pattern[0] + weight[1];
+        pattern[2] = pattern[0] + weight[2];
+        pattern[3] = pattern[1] + weight[2];
+        weight += 3;
+        for (uint32_t known = 4u; known < 16u; known <<= 1) {
+            uint32_t *const next = pattern + known;
+            for (uint32_t i = 0u; i < known; i += 4u) {
+                next[i] = pattern[i] + weight[0];
+                next[i + 1u] = pattern[i + 1u] + weight[0];
+                next[i + 2u] = pattern[i + 2u] + weight[0];
+                next[i + 3u] = pattern[i + 3u] + weight[0];
             }
-            if ((pieces[piece] & 1u) != 0u) {
-                sums[0] += (uint32_t)(all_0_0) & 1073741823u;
-                sums[1] += (uint32_t)(all_1_0) & 1073741823u;
-                sums[2] += (uint32_t)(all_0_0 >> 30) & 1073741823u;
-                sums[3] += (uint32_t)(all_1_0 >> 30) & 1073741823u;
-                sums[4] += (uint32_t)(all_0_1) & 1073741823u;
-                sums[5] += (uint32_t)(all_1_1) & 1073741823u;
-                sums[6] += (uint32_t)(all_0_1 >> 30) & 1073741823u;
-                sums[7] += (uint32_t)(all_1_1 >> 30) & 1073741823u;
-                all_0_0 = 0x800000020000000u;
-                all_1_0 = 0x800000020000000u;
-                all_0_1 = 0x800000020000000u;
-                all_1_1 = 0x800000020000000u;
-            }
+            weight += 1;
         }
-        sums += 8;
+        pattern += 16;
     }
-}
-#endif
-
-PLANES_LAYER_FUNCTION void planes_conv(const uint32_t *in, uint32_t *out, uint32_t *scratch)
-{
-    uint32_t *const pieces = scratch + 12;
-    uint32_t *const sums = scratch + 14;
-    int32_t next = 0;
-    int32_t base = 0;
-    for (int32_t y = 0; y < 2; y++) {
-        const int32_t top = y;
-        const int32_t bottom = (top + 2 < 3) ? top + 2 : 3;
-        while (top - base >= 2) {
-            base += 2;
+    const uint32_t *source = in;
+    for (uint32_t row = 0u; row < 3u; row++) {
+        uint32_t packed = 0u;
+        source += 3;
+        for (uint32_t column = 0u; column < 3u; column += 3u) {
+            source -= 3;
+            packed = (packed << 2) | source[2];
+            packed = (packed << 2) | source[1];
+            packed = (packed << 2) | source[0];
         }
-        for (; next < bottom; next++) {
-            const int32_t ahead = next - base;
-            const int32_t slot = (ahead < 2) ? ahead : ahead - 2;
-            const uint32_t *const source = in + next * 3;
-            uint32_t *word = scratch + slot * 6;
-            for (int32_t group = 0; group < 3; group++) {
-                const int32_t first = group * 1;
-                uint32_t filler = 0x00000000u;
-                const uint32_t *source_0 = planes_conv_outside;
-                if ((uint32_t)(first) < 3u) {
-                    source_0 = source + (first) * 1;
-                    filler += 0x00000000u;
-                }
-                {
-                    uint32_t bits_0_0 = source_0[0];
-                    for (uint32_t channel = 0u; channel < 2u; channel++) {
-                        uint32_t packed = filler;
-                        packed += (bits_0_0 & 1u) * 1u;
-                        bits_0_0 >>= 1;
-                        *word = packed;
-                        word++;
-                    }
-                }
+        source += 3;
+        rows[row] = packed;
+    }
+    for (uint32_t y = 0u; y < 2u; y++) {
+        const uint32_t *const top = rows + y * 1u;
+        uint32_t row_0 = top[0];
+        uint32_t row_1 = top[1];
+        for (uint32_t x = 0u; x < 2u; x++) {
+            uint32_t out_bits = 0u;
+            {
+                uint32_t even = planes_conv_initial[0];
+                uint32_t odd = planes_conv_initial[1];
+                uint32_t count;
+                count = *(table + (row_0 & 15u)) + *(table + 16 + (row_1 & 15u));
+                even += count & 0x0F0F0F0Fu;
+                odd += (count >> 4) & 0x0F0F0F0Fu;
+                /* The highest bits of the bytes, side by side. */
+                uint32_t passed = ((even >> 7) & 0x01010101u) | ((odd >> 3) & 0x10101010u);
+                passed |= passed >> 7;
+                passed |= passed >> 14;
+                out_bits |= (passed & 0xFFu);
             }
-        }
-        for (int32_t ky = 0; ky < 2; ky++) {
-            const int32_t row = top + ky;
-            const int32_t ahead = row - base;
-            const int32_t slot = (ahead < 2) ? ahead : ahead - 2;
-            const int32_t place = slot * 6;
-            for (int32_t run = 0; run < 1; run++) {
-                for (int32_t part = 0; part < 1; part++) {
-                    const uint32_t piece = (uint32_t)((ky * 1 + run) * 1 + part);
-                    const uint32_t at = (uint32_t)(place + run * 2 + part * 4);
-                    pieces[piece] = at * 16u + planes_conv_ends[piece];
-                }
-            }
-        }
-        const uint32_t *x = scratch;
-        for (int32_t left = 0; left < 2; left += 2) {
-            planes_conv_sums(sums, x, pieces, planes_conv_weights);
-            x += 4;
-            const int32_t end = (2 - left < 2) ? 2 - left : 2;
-            for (int32_t position = 0; position < end; position++) {
-                const uint32_t *sum = sums + position;
-                uint32_t bits = 0u;
-                for (uint32_t channel = 0u; channel < 3u; channel++) {
-                    const int32_t acc = (int32_t)((uint32_t)planes_conv_start[channel]
-                        + 2u * *sum);
-                    sum += 2;
-                    bits |= planes_conv_epilogue(acc, channel) << (channel & 31u);
-                }
-                *out = bits;
-                out++;
-            }
+            *out = out_bits;
+            out++;
+            row_0 >>= 2;
+            row_1 >>= 2;
         }
     }
 }
@@ -402,7 +187,7 @@ PLANES_LAYER_FUNCTION void planes_conv(const uint32_t *in, uint32_t *out, uint32
  * fc
  * linear, 2x2x3 planes<1> -> 4 i32
  * 48 MACs, kernel linear_planes
- * in at arena+88 (16 B)
+ * in at arena+176 (16 B)
  * out at arena+0 (16 B)
  */
 /* fc: [output][plane][pixel][word] */
@@ -490,11 +275,11 @@ planes_status planes_run(planes_t *net)
         return PLANES_ERROR_NULL;
     }
     PLANES_LAYER(0u);
-    planes_threshold((const int8_t *)(net->arena.bytes + 0), net->arena.words + 22); /* 3x3x2 i4 -> 3x3x2 planes<1>; in +0, out +88 */
+    planes_threshold((const int8_t *)(net->arena.bytes + 0), net->arena.words + 35); /* 3x3x2 i4 -> 3x3x2 planes<1>; in +0, out +140 */
     PLANES_LAYER(1u);
-    planes_conv(net->arena.words + 22, net->arena.words + 22, net->arena.words + 0); /* 3x3x2 planes<1> -> 2x2x3 planes<1>; in +88, out +88 */
+    planes_conv(net->arena.words + 35, net->arena.words + 44, net->arena.words + 0); /* 3x3x2 planes<1> -> 2x2x3 planes<1>; in +140, out +176 */
     PLANES_LAYER(2u);
-    planes_fc(net->arena.words + 22, (int32_t *)(net->arena.words + 0)); /* 2x2x3 planes<1> -> 4 i32; in +88, out +0 */
+    planes_fc(net->arena.words + 44, (int32_t *)(net->arena.words + 0)); /* 2x2x3 planes<1> -> 4 i32; in +176, out +0 */
     PLANES_LAYER(3u);
     planes_argmax((const int32_t *)(net->arena.words + 0), (int32_t *)(net->arena.words + 0)); /* 4 i32 -> 1 i32; in +0, out +0 */
     PLANES_LAYER(PLANES_LAYER_COUNT);

@@ -17,6 +17,8 @@ MODELS = {
     "lenet_w4a4": ("lenet", "mnist", 6, Options(bits=4)),
     "lenet_mixed": ("lenet", "mnist", 6, Options(bits=8, layer_bits="conv2=4/4,fc1=1/1")),
     "lenet_binary": ("lenet", "mnist", 10, Options(bits=1)),
+    # The int8 version of the next one.
+    "bits4k_int8": ("bits4k", "mnist", 6, Options(bits=8, post_training=True)),
     "bernoulli": ("bits4k", "mnist", 28, bernoulli.Options(normal=True)),
     "lenet_planes1": ("lenet", "mnist", 5, lq.Options(planes=1, layer_planes="conv1=2")),
     "lenet_planes2": ("lenet", "mnist", 5, lq.Options(planes=2)),
