@@ -34,11 +34,15 @@ def row(
     epochs: int = EPOCHS,
     model: str = "bits4k",
     seeds: range = SEEDS,
+    teacher: str | None = None,
 ) -> Row:
-    """One kind of training, on all seeds."""
+    """One kind of training, on all seeds; `teacher` is the run that it learns from."""
     config = TrainConfig(model, "mnist", Path(), epochs=epochs)
     stem = name.replace(" ", "_")
-    runs = [Run(f"{stem}_s{s}", dataclasses.replace(config, seed=s), options) for s in seeds]
+    runs = [
+        Run(f"{stem}_s{s}", dataclasses.replace(config, seed=s), options, teacher=teacher)
+        for s in seeds
+    ]
     return Row(name, runs, beside)
 
 
@@ -64,14 +68,19 @@ def schedules() -> Group:
 
 
 def chase() -> Group:
-    """What longer training and a larger network give."""
+    """What a teacher, longer training and a larger network give."""
     one = range(1)
+    taught = {"teacher": "teacher_s0"}
     rows = [
+        row("teacher", real.Options(), epochs=10, model="lenet", seeds=one),
+        row("ste clipped taught", ste.Options("clipped"), "97.5 %", **taught),
+        row("bernoulli normal taught", bernoulli.Options(normal=True), "97.5 %", **taught),
         row("bernoulli 112 epochs", bernoulli.Options(), "97.5 %", epochs=112, seeds=one),
         row("no shift", bernoulli.Options(normal=True, shift=0), seeds=one),
         row("shift 2", bernoulli.Options(normal=True, shift=2), seeds=one),
         row("ste clipped 112 epochs", ste.Options("clipped"), "97.5 %", epochs=112, seeds=one),
         row("bits8k ste clipped", ste.Options("clipped"), "98 %", model="bits8k"),
+        row("bits8k ste clipped taught", ste.Options("clipped"), "98 %", model="bits8k", **taught),
         row("bits8k bernoulli", bernoulli.Options(normal=True), "98 %", model="bits8k"),
     ]
     return Group("What else was tried", rows)
