@@ -17,15 +17,17 @@ from mcugen.kernels.step import Step, port
 from mcugen.plan.steps import fuse
 from mcugen.run.host import HostModel, run_several_sanitized
 from mcugen.target.cores import core_named
+from tests.kernels.plane_layers import pattern_layer
 from tests.op_programs import MAKERS
 from tests.programs import random_inputs, random_program
 from tests.stateful import recurrent
 
 CORE = core_named("cortex-m4")
 SAMPLES = 12
-#: Kernels that only compute layers from bytes to bytes, and those of other cores.
+#: Kernels from bytes to bytes alone, those of other cores, and those from one plane to one.
 FOR_BYTES = {"conv2d_winograd", "conv2d_winograd_bytes", "depthwise_planar"}
 ELSEWHERE = {"conv2d_crossed", "linear_crossed"}
+FOR_BITS = {"conv2d_patterns"}
 
 
 def _written(programs: list[Program], root: Path) -> list[Path]:
@@ -59,7 +61,7 @@ def test_random_programs_reach_every_kernel_with_every_epilogue() -> None:
     """The generator is only as good as what it reaches; the commit's seeds are among these."""
     reached: Counter[tuple[str, str]] = Counter()
     programs = [random_program(seed) for seed in range(700)]
-    programs += [make(seed) for make in (*MAKERS, recurrent) for seed in range(20)]
+    programs += [make(seed) for make in (*MAKERS, recurrent, pattern_layer) for seed in range(20)]
     for program in programs:
         for step in fuse(program).steps:
             epilogue = step.epilogue.op.mnemonic if step.epilogue else "none"
@@ -71,9 +73,10 @@ def test_random_programs_reach_every_kernel_with_every_epilogue() -> None:
     epilogues = ["none", "requantize", "threshold", "threshold to planes"]
     wanted = {(kernel, epilogue) for kernel in fusing for epilogue in epilogues}
     wanted |= {("convert", e) for e in (*epilogues[1:], "lookup")} | {("add", "lookup")}
-    named = {*fusing, *FOR_BYTES, *ELSEWHERE, "convert", "max_pool_planes"}
+    named = {*fusing, *FOR_BYTES, *ELSEWHERE, *FOR_BITS, "convert", "max_pool_planes"}
     wanted |= {(kernel.name, "none") for kernel in KERNELS if kernel.name not in named}
     wanted |= {(kernel, "requantize") for kernel in FOR_BYTES}
+    wanted |= {(kernel, "threshold to planes") for kernel in FOR_BITS}
     wanted |= {("max_pool_planes", "none to planes")}
     assert wanted - set(reached) == set()
 
