@@ -39,7 +39,8 @@ class Peers:
     """Cycles per multiply-accumulate, in the order of `PUBLISHED`."""
 
 
-#: Whose figures `Peers.published` holds.
+#: The core of the published figures, and whose `Peers.published` holds.
+PUBLISHED_CORE = "cortex-m4"
 PUBLISHED = (
     "X-CUBE-AI 9.0 (v1.2)",
     "Plumerai 2023.05 (v1.1)",
