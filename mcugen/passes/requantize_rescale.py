@@ -19,7 +19,7 @@ from mcugen.passes.staircase import Affine, affine, steps_of
 #: Bits behind the point of biases that need not be exact.
 _BIAS_BITS = 12
 #: Levels times channels that are looked at; operands of sums have millions of levels.
-_MOST_STEPS = 2**20
+_MOST_STEPS = 2**18
 
 
 def requantize_rescale(program: Program) -> Program:
