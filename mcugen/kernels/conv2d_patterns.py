@@ -29,7 +29,8 @@ MOST_BITS = 7
 #: A count that stays below 256 from any start.
 MOST_TERMS = 126
 MOST_ROWS = 8
-#: Pixels or words that one turn of a loop takes, where they divide so.
+#: Pixels that one turn of the packing loop takes at most, and words of the tables.
+_MOST_PIXELS = 12
 _TURN = 4
 
 
@@ -149,7 +150,7 @@ def _context(step: Step) -> Context:
         packed=(height - 1) * op.stride[0] + (taps - 1) * op.dilation[0] + 1,
         columns=columns,
         depth=depth,
-        turn=next(turn for turn in range(_TURN, 0, -1) if columns % turn == 0),
+        turn=next(turn for turn in range(_MOST_PIXELS, 0, -1) if columns % turn == 0),
     )
 
 
