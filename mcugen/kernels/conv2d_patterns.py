@@ -31,7 +31,7 @@ MOST_TERMS = 126
 MOST_ROWS = 8
 #: Pixels that one turn of the packing loop takes at most, and words of the tables.
 _MOST_PIXELS = 12
-_TURN = 4
+_TURN = 8
 
 
 @dataclass(frozen=True)

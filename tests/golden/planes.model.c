@@ -130,14 +130,22 @@ PLANES_LAYER_FUNCTION void planes_conv(const uint32_t *restrict in, uint32_t *re
         pattern[1] = pattern[0] + weight[1];
         pattern[2] = pattern[0] + weight[2];
         pattern[3] = pattern[1] + weight[2];
-        weight += 3;
-        for (uint32_t known = 4u; known < 16u; known <<= 1) {
+        pattern[4] = pattern[0] + weight[3];
+        pattern[5] = pattern[1] + weight[3];
+        pattern[6] = pattern[2] + weight[3];
+        pattern[7] = pattern[3] + weight[3];
+        weight += 4;
+        for (uint32_t known = 8u; known < 16u; known <<= 1) {
             uint32_t *const next = pattern + known;
-            for (uint32_t i = 0u; i < known; i += 4u) {
+            for (uint32_t i = 0u; i < known; i += 8u) {
                 next[i] = pattern[i] + weight[0];
                 next[i + 1u] = pattern[i + 1u] + weight[0];
                 next[i + 2u] = pattern[i + 2u] + weight[0];
                 next[i + 3u] = pattern[i + 3u] + weight[0];
+                next[i + 4u] = pattern[i + 4u] + weight[0];
+                next[i + 5u] = pattern[i + 5u] + weight[0];
+                next[i + 6u] = pattern[i + 6u] + weight[0];
+                next[i + 7u] = pattern[i + 7u] + weight[0];
             }
             weight += 1;
         }
