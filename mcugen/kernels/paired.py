@@ -9,8 +9,8 @@ Inputs are expanded to such pairs in scratch memory, once for all outputs; x1 co
 end of its type, so that 256·x0 − x1 fits int16, for which the starts of the sums make up. Sums are
 256 times what they stand for, modulo 2^32: only the whole sum must fit 24 bits.
 
-Four pixels meet two outputs at a time, or one pixel meets four outputs where there are fewer
-pixels; templates/paired.j2 holds both loops. A step that scales its sums onto 8 bits is finished in
+Four pixels meet two outputs at a time, or one pixel meets four outputs where there are few pixels;
+templates/paired.j2 holds both loops. A step that scales its sums onto 8 bits is finished in
 registers (see `finish`), any other stores them for the epilogue.
 """
 
@@ -103,10 +103,20 @@ def _halves(rows: np.ndarray) -> np.ndarray:
 
 
 def shape_of(step: Step, pixels: int) -> Shape:
-    """The shape of a step that computes `pixels` pixels with all of its weights."""
-    together, lanes = (4, 2) if pixels >= 4 else (1, 4)
+    """The shape that computes `pixels` pixels with all of the step's weights in fewer cycles."""
     channels, inputs = step.accumulator.channels, step.macs // step.accumulator.size
-    return Shape(together, lanes, -(-inputs // _WORD), -(-channels // lanes))
+    words = -(-inputs // _WORD)
+    shapes = [Shape(1, 4, words, -(-channels // 4))]
+    if pixels >= 4:
+        shapes.append(Shape(4, 2, words, -(-channels // 2)))
+    return min(shapes, key=lambda shape: _summing(shape, pixels))
+
+
+def _summing(shape: Shape, pixels: int) -> int:
+    """Cycles of the loops, for groups of pixels of which the last one may repeat some."""
+    turn, end, block = (32, 6, 77) if shape.together > 1 else (19, 4, 57)
+    group = shape.blocks * (shape.words * turn + -(-shape.words // 8) * end + block)
+    return -(-pixels // shape.together) * group
 
 
 def paired(step: Step, shape: Shape) -> Paired:
@@ -178,9 +188,7 @@ def cost(step: Step, shape: Shape, pixels: int, gathered: int) -> int:
     `gathered`: those that a pixel takes before its window is expanded.
     """
     groups = -(-pixels // shape.together)
-    turn, end, block = (32, 6, 77) if shape.together > 1 else (19, 4, 57)
     fused = saturates(step) and step.accumulator.channels % shape.lanes == 0
-    loops = shape.blocks * (shape.words * turn + -(-shape.words // 8) * end + block)
     expanded = shape.together * (7 * shape.words + 20 + gathered)
     stored = 0 if fused else 20 * step.accumulator.size
-    return groups * (loops + expanded + 40) + stored
+    return _summing(shape, pixels) + groups * (expanded + 40) + stored
