@@ -200,7 +200,7 @@ def main() -> None:
     if arguments.json:
         show_json({"rows": [asdict(row) for row in measured]})
     else:
-        console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+        console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
         console.print(table(measured, baseline()))
         if compared := [row for row in measured if _peer(row) in PEERS]:
             console.print("", peers_table(compared))
