@@ -25,7 +25,7 @@ def test_generate_lists_layers_memory_and_files(mcugen: Command, tmp_path: Path)
     assert (answer.code, answer.err) == (0, "")
     shown = words(answer.out)
     assert "conv1 conv2d + requantize 28×28×1 → 24×24×8 8/8 " in shown
-    assert " 204,800 3,200" in shown  # MACs and weights of conv2
+    assert " 204,800 6,464" in shown  # MACs and weights of conv2
     assert "stm32f446 has 524,288" in shown
     assert "peak at conv1), stm32f446 leaves 126,976" in shown
     assert f"wrote {tmp_path}/out/model.h, {tmp_path}/out/model.c" in shown
