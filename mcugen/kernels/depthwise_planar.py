@@ -2,8 +2,9 @@
 
 Four channels at a time are drawn out of the image into planes in scratch memory, with their padding
 around them; the bytes of each plane then go to where the channel lies in the output. Lines of a
-plane are rows of the image or columns, whichever takes fewer cycles. With the DSP extension two
-taps are taken at a time (see straight.windows); without, the compiler sees to the twin in C.
+plane are rows of the image or columns, whichever takes fewer cycles. Two taps are
+taken at a time (see straight.windows), without the DSP extension by crossed products; on Armv6-M
+the compiler sees to the twin in C.
 """
 
 from collections.abc import Iterator
@@ -75,6 +76,8 @@ class Context:
     """Such pairs along a line."""
     number_c: str
     """A byte of the input as a number."""
+    middle: int
+    """What is subtracted from it."""
     byte: str
     """The type of outputs: int8 or uint8."""
     across: Span
@@ -120,7 +123,6 @@ class _Axis:
 def accepts(step: Step, core: Core) -> bool:
     """Bytes by bytes onto bytes, each output channel from one of the input's."""
     op = step.op
-    del core
     if not isinstance(op, ops.Conv2d) or not step.reads_integers:
         return False
     source, weights = step.inputs[0], step.env.type(op.w).integer
@@ -129,12 +131,21 @@ def accepts(step: Step, core: Core) -> bool:
     c = source.storage.c
     if c not in (INT8, UINT8) or (any(op.padding) and not _holds(c, op.x_zero, op.x_zero)):
         return False
+    if core.multiply_long and not core.dsp and not _fits(step):
+        return False
     low, high = op.products(step.env).bounds
     seen = all(axis.span.count for axis in _axes(step))
     small = max(-low.min(), high.max()) <= most(_bits(step))
-    if not seen or not small or not saturates(step) or _chosen(step) is None:
+    if not seen or not small or not saturates(step) or _chosen(step, core) is None:
         return False
     return _finish(step) is not None
+
+
+def _fits(step: Step) -> bool:
+    """No two crossed products can exceed 16 bits: two weights of −128 would."""
+    op = step.op
+    assert isinstance(op, ops.Conv2d)
+    return int((step.env.data(op.w) == INT8.lo).sum(axis=(1, 2, 3)).max()) < 2
 
 
 def _holds(c: CType, lo: int, hi: int) -> bool:
@@ -171,25 +182,32 @@ def _axes(step: Step) -> tuple[_Axis, _Axis]:
     )
 
 
-def _chosen(step: Step) -> tuple[Plane, bool] | None:
+def _late(step: Step, core: Core) -> int:
+    """Crossed weights must be small; it is their sums that are shifted up."""
+    return 0 if core.dsp else _bits(step)
+
+
+def _chosen(step: Step, core: Core) -> tuple[Plane, bool] | None:
     """The plane of a channel of `step`, and whether its lines are columns of the image.
 
     None where nothing is near enough for loads and stores.
     """
     rows, columns = _axes(step)
     signed = step.inputs[0].storage.c is INT8, step.output.storage.c is INT8
-    numbers = 3 if _twice(step) else 2
-    upright = _fastest(rows.reach, columns.reach, numbers, signed)
-    turned = _fastest(columns.reach, rows.reach, numbers, signed)
+    finish = 3 if _twice(step) else 2, _late(step, core)
+    upright = _fastest(rows.reach, columns.reach, finish, signed)
+    turned = _fastest(columns.reach, rows.reach, finish, signed)
     found = [(plane, way) for plane, way in ((upright, False), (turned, True)) if plane]
     return min(found, key=lambda item: item[0].cycles, default=None)
 
 
 @cache
-def _fastest(across: Reach, along: Reach, numbers: int, signed: tuple[bool, bool]) -> Plane | None:
+def _fastest(
+    across: Reach, along: Reach, finish: tuple[int, int], signed: tuple[bool, bool]
+) -> Plane | None:
     """The plane with the tiles that take the fewest cycles, or little more and less code."""
     line = -(-along.span(along.outputs) // 4) * 4
-    windows = Windows(across, along, line, numbers)
+    windows = Windows(across, along, line, finish[0], late=finish[1])
     planes = [Plane(windows, *signed, rows) for rows in _ROWS if rows <= across.outputs]
     planes = [plane for plane in planes if plane.reach <= FARTHEST]
     if not planes:
@@ -201,18 +219,16 @@ def _fastest(across: Reach, along: Reach, numbers: int, signed: tuple[bool, bool
 
 def cost(step: Step, core: Core) -> int:
     """Cycles as the cycle model counts them, within a tenth where it was compared."""
-    chosen = _chosen(step)
+    chosen = _chosen(step, core)
     assert chosen is not None  # held by accepts
     drawn = (3 if core.unaligned else 10) * step.inputs[0].type.size
-    if core.dsp:
+    if core.multiply_long:
         return step.output.type.channels * (chosen[0].cycles + 15) + drawn
-    halves, output = (7, 15) if core.multiply_long else (14, 60)
-    return halves * step.macs // 2 + output * step.output.type.size + drawn
+    return 7 * step.macs + 60 * step.output.type.size + drawn
 
 
 def build(step: Step, core: Core) -> Recipe:
-    del core
-    op, form, chosen = step.op, _finish(step), _chosen(step)
+    op, form, chosen = step.op, _finish(step), _chosen(step, core)
     assert isinstance(op, ops.Conv2d)
     assert form is not None  # held by accepts
     assert chosen is not None
@@ -221,17 +237,19 @@ def build(step: Step, core: Core) -> Recipe:
     rows, columns = _axes(step)
     across, along = (columns, rows) if turned else (rows, columns)
     taps = tuple(_taps(windows))
+    middle = step.inputs[0].storage.c.hi - INT8.hi if windows.late else 0
     byte = step.output.storage.c.name.removesuffix("_t")
     lines = windows.across.span(windows.across.outputs)
     plane_bytes = lines * windows.line + 4
     channels = step.inputs[0].type.channels
     context = Context(
         plane=plane,
-        assembly=tuple(plane.lines),
+        assembly=tuple(plane.lines) if core.multiply_long else (),
         taps=taps,
         numbers=tuple(_numbers(taps, windows.along.stride)),
         pairs=windows.along.outputs // 2,
         number_c=step.inputs[0].storage.c.name,
+        middle=middle,
         byte=byte,
         across=across.span,
         along=along.span,
@@ -247,7 +265,7 @@ def build(step: Step, core: Core) -> Recipe:
     )
     return Recipe(
         context=context,
-        constants=(_parameters(step, windows, form, turned),),
+        constants=(_parameters(step, windows, form, turned, middle),),
         overlaps=(None,),
         in_place=context.copies == 1,  # four channels leave the image before their outputs enter it
         epilogue=None,
@@ -255,7 +273,7 @@ def build(step: Step, core: Core) -> Recipe:
         code_bytes=300 + 4 * len(plane.lines),
         helpers=frozenset(
             {
-                "dsp",
+                *(["dsp" if core.dsp else "crossed"] if core.multiply_long else []),
                 "product" if context.twice else "upper",
                 f"saturate {byte}",
                 *(["planes"] if context.together else []),
@@ -272,7 +290,8 @@ def _taps(windows: Windows) -> Iterator[TapPlace]:
                 seen.add(tap)
                 at = tap.line * windows.across.dilation * windows.line
                 at += tap.along * windows.along.dilation
-                yield TapPlace(windows.head + index, 16 * half, at)
+                crossed = windows.late and word[1] is not None
+                yield TapPlace(windows.head + index, 16 * (not half if crossed else half), at)
 
 
 def _numbers(taps: tuple[TapPlace, ...], stride: int) -> Iterator[Number]:
@@ -282,18 +301,23 @@ def _numbers(taps: tuple[TapPlace, ...], stride: int) -> Iterator[Number]:
         yield Number(at, first.get(at), second.get(at))
 
 
-def _parameters(step: Step, windows: Windows, form: Finish, turned: bool) -> Constant:
+def _parameters(step: Step, windows: Windows, form: Finish, turned: bool, middle: int) -> Constant:
     """Start, multiplier, addend and weights of each output, as the tiles read them."""
     op = step.op
     assert isinstance(op, ops.Conv2d)
-    weights = step.env.data(op.w)[..., 0].astype(np.int64) << _bits(step)
-    start = (form.start << _bits(step)) - op.x_zero * weights.sum(axis=(1, 2))
+    up = 0 if windows.late else _bits(step)
+    weights = step.env.data(op.w)[..., 0].astype(np.int64) << up
+    start = (form.start << up) + (middle - op.x_zero) * weights.sum(axis=(1, 2))
     if turned:
         weights = weights.transpose(0, 2, 1)
     words = [start, *form.columns.T]
     for low, high in windows.weights:
-        upper = weights[:, high.line, high.along] if high else 0
-        words.append((weights[:, low.line, low.along] & 0xFFFF) + (upper << 16))
+        first = weights[:, low.line, low.along]
+        second = weights[:, high.line, high.along] if high else 0
+        if windows.late:
+            words.append(second + (first << 16) if high else first)
+        else:
+            words.append((first & 0xFFFF) + (second << 16))
     layout = f"[output]: start, {windows.columns} numbers for the finish, pairs of weights"
     table = (np.stack(words, axis=1) & 0xFFFF_FFFF).astype(np.uint32)
     return bit_words("weights", table, "weights", layout)

@@ -1,4 +1,4 @@
-"""The outputs of a whole plane (see `windows`) as assembly for cores with the DSP extension.
+"""The outputs of a whole plane (see `windows`) as assembly for Armv7-M and later.
 
 The function takes the first output, the first byte of the plane and the parameters of the channel.
 Tiles of two outputs along the lines and of several across them fill the plane; what is left takes
@@ -10,12 +10,13 @@ from functools import cached_property
 
 from mcugen.kernels.straight.accesses import joined
 from mcugen.kernels.straight.allocate import Allocation, Apply, Instruction, Reload, Spill, allocate
-from mcugen.kernels.straight.gates import Gate, Kind
+from mcugen.kernels.straight.gates import Kind
+from mcugen.kernels.straight.multiplied import KEPT, Bytes
 from mcugen.kernels.straight.windows import Windows, tile
 
 #: Where output and input are throughout; the rest computes, and counts between tiles.
 _OUT, _X, _PARAMETERS, _COUNT = "r0", "r1", "r2", "r3"
-_REGISTERS = ("lr", "r12", "r11", "r10", "r9", "r8", "r7", "r6", "r5", "r4", "r3", "r2")
+_REGISTERS = (KEPT, "r12", "r11", "r10", "r9", "r8", "r7", "r6", "r5", "r4", "r3", "r2")
 #: What the stack holds above spilled values and the parameters: tiles and bands left, where the
 #: band begins.
 _HOMES = ("tiles", "bands", "out", "x")
@@ -49,9 +50,8 @@ class Plane:
     def _tiles(self) -> dict[tuple[int, int], Allocation]:
         sizes = [(rows, columns) for rows, _ in self.bands for columns, _ in self.row]
         pinned = {"out": _OUT, "x": _X}
-        made = {
-            size: allocate(tile(self.windows, *size), _REGISTERS, pinned=pinned) for size in sizes
-        }
+        free = _REGISTERS[1:] if self.windows.late else _REGISTERS
+        made = {size: allocate(tile(self.windows, *size), free, pinned=pinned) for size in sizes}
         return {
             size: replace(it, instructions=joined(it.instructions)) for size, it in made.items()
         }
@@ -82,7 +82,7 @@ class Plane:
 
     @property
     def cycles(self) -> int:
-        """Cycles of the function on Cortex-M4, within a hundredth."""
+        """Cycles of the function on Cortex-M4, or M3, within a hundredth."""
         total = 40 + 2 * self.windows.words
         for rows, bands in self.bands:
             band = 20
@@ -157,38 +157,9 @@ class Plane:
         if item.gate.kind is Kind.PARAMETER:
             return [f"ldr {item.results[0]}, [sp, #{4 * (self._slots + item.gate.index)}]"]
         result = item.results[0] if item.results else ""
-        return [self._instruction(item.gate, result, item.operands)]
-
-    def _instruction(self, gate: Gate, result: str, operands: tuple[str, ...]) -> str:
-        extend = "sxtb16" if self.signed else "uxtb16"
-        match gate.kind:
-            case Kind.BYTES:
-                return f"ldr {result}, [{operands[0]}, #{gate.index}]"
-            case Kind.EVEN:
-                return f"{extend} {result}, {operands[0]}"
-            case Kind.ODD:
-                return f"{extend} {result}, {operands[0]}, ror #8"
-            case Kind.PAIR:
-                return f"smlad {result}, {', '.join(operands)}"
-            case Kind.SINGLE:
-                halves = "bt"[gate.index] + "bt"[gate.width]
-                return f"smla{halves} {result}, {', '.join(operands)}"
-            case Kind.SCALE:
-                return f"smmla {result}, {', '.join(operands)}"
-            case Kind.ROUND:
-                return f"smmulr {result}, {', '.join(operands)}"
-            case Kind.LOWER:
-                return f"add {result}, {operands[0]}, {operands[0]}, asr #31"
-            case Kind.PLUS:
-                return f"add {result}, {', '.join(operands)}"
-            case Kind.SHIFT:
-                return f"asr {result}, {', '.join(operands)}"
-            case Kind.SATURATE:
-                shift = f", asr #{gate.index}" if gate.index else ""
-                saturate = "ssat" if self.signed_out else "usat"
-                return f"{saturate} {result}, #8, {operands[0]}{shift}"
-        assert gate.kind is Kind.PUT
-        return f"strb {operands[0]}, [{operands[1]}, #{gate.index}]"
+        return Bytes(self.signed, self.signed_out, self.windows.late).lines(
+            item.gate, result, item.operands
+        )
 
 
 def _parts(outputs: int, size: int) -> list[tuple[int, int]]:
@@ -202,10 +173,13 @@ def _advance(register: str, bytes_: int) -> list[str]:
 
 
 def _cycles(lines: list[str]) -> int:
-    """Cycles of straight lines: a load takes two, or one behind another load or a store."""
+    """Cycles of straight lines: a load takes two, or one behind another load or a store.
+
+    A long product takes four where there is no SMMLA.
+    """
     total, behind = 0, False
     for line in lines:
         load = line.startswith("ldr")
-        total += 2 if load and not behind else 1
+        total += 4 if line.startswith("smull") else 2 if load and not behind else 1
         behind = load or line.startswith("str")
     return total

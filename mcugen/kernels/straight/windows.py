@@ -54,6 +54,9 @@ class Windows:
     """Numbers that a sum is finished with (see `finish`): two of them, or three with a shift."""
     shift: int = 0
     """The last shift, where there are two."""
+    late: int = 0
+    """Bits that sums are shifted up by before they are finished, on cores where products are
+    crossed (see `mcugen.kernels.crossed`); 0: weights were, and SMLAD multiplies."""
 
     @property
     def words(self) -> int:
@@ -67,7 +70,8 @@ class Windows:
 
     @cached_property
     def weights(self) -> tuple[tuple[Tap, Tap | None], ...]:
-        """Taps in both halves of each word of weights."""
+        """Taps in both halves of each word of weights; crossed ones have a word of their own for
+        what meets one number."""
         pairs: list[tuple[Tap, Tap | None]] = []
         alone: list[Tap] = []
         for line in range(self.across.size):
@@ -78,6 +82,8 @@ class Windows:
                         alone.append(low)
                     elif (low, high) not in pairs:
                         pairs.append((low, high))
+        if self.late:
+            return (*pairs, *((tap, None) for tap in dict.fromkeys(alone)))
         covered = {tap for pair in pairs for tap in pair}
         single = list(dict.fromkeys(tap for tap in alone if tap not in covered))
         return (*pairs, *zip(single[::2], [*single[1::2], None][: len(single[::2])], strict=True))
@@ -109,6 +115,7 @@ class _Tile:
             tap: (index, half)
             for index, word in reversed(list(enumerate(self._words)))
             for half, tap in enumerate(word)
+            if not windows.late or word[1] is None
         }
         self._sums: dict[tuple[int, int], int] = {}
 
