@@ -116,7 +116,10 @@ def test_build_refuses_as_generate_does(
         )
         before = tree(out)
         asked = refused("generate", path, "-o", "other", "--board", BOARD, words=[])
-        assert refused("build", out, "--board", BOARD, words=[]) == asked
+        told = refused("build", out, "--board", BOARD, words=[])
+        # For a board, other kernels are tried before a model is refused: bytes may differ.
+        first = [re.sub(r"[\d,]+ B", "N B", words.splitlines()[0]) for words in (asked, told)]
+        assert first[0] == first[1]
         assert tree(out) == before
 
 

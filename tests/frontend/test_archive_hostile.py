@@ -82,7 +82,7 @@ def test_the_probe_sees_what_it_should(tmp_path: Path) -> None:
         "import sys\n"
         "from tests.frontend.hostile import probe\n"
         "def bad(path):\n"
-        "    import pickle, socket, ctypes\n"
+        "    import colorsys, ctypes, pickle, socket\n"
         "    pickle.loads(pickle.dumps(print)); eval('1'); open(sys.argv[2]).read()\n"
         "    socket.socket().close(); ctypes.CDLL(None)\n"
         "probe.read_archive = bad\n"
