@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from mcugen.kernels.straight.allocate import Apply, Copy, Instruction, Reload, Spill
 from mcugen.kernels.straight.gates import Kind
 
-_LOADS = (Kind.LOAD, Kind.PARAMETER, Kind.BYTES)
+_LOADS = (Kind.LOAD, Kind.PARAMETER, Kind.BYTES, Kind.NUMBER)
 _STORES = (Kind.STORE, Kind.PUT)
 
 

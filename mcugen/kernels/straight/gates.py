@@ -37,6 +37,12 @@ class Kind(Enum):
     """The products of both halves of the first two operands, added to the third."""
     SINGLE = auto()
     """Half `index` of the first operand times half `width` of the second, plus the third."""
+    NUMBER = auto()
+    """Byte `index` behind an address as a number."""
+    JOINED = auto()
+    """A number and 2^16 times another."""
+    TIMES = auto()
+    """The product of the first two operands, added to the third."""
     SCALE = auto()
     """The high word of the product of the first two operands, plus the third."""
     ROUND = auto()
@@ -80,6 +86,7 @@ class Network:
     _count: int = 0
     _roots: dict[str, int] = field(default_factory=dict)
     _parameters: dict[int, int] = field(default_factory=dict)
+    _numbers: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def xor(self, a: int, b: int) -> int:
         return self._add(Kind.XOR, a, b)
@@ -137,6 +144,18 @@ class Network:
     def single(self, numbers: int, half: int, weights: int, side: int, total: int) -> int:
         """A half of `numbers` times a side of `weights`, 0 for the lower, added to `total`."""
         return self._add(Kind.SINGLE, numbers, weights, total, index=half, width=side)
+
+    def number(self, name: str, index: int) -> int:
+        """Byte `index` behind the address in parameter `name`."""
+        if (name, index) not in self._numbers:
+            self._numbers[name, index] = self._add(Kind.NUMBER, self.root(name), index=index)
+        return self._numbers[name, index]
+
+    def joined(self, low: int, high: int) -> int:
+        return self._add(Kind.JOINED, low, high)
+
+    def times(self, number: int, weight: int, total: int) -> int:
+        return self._add(Kind.TIMES, number, weight, total)
 
     def scale(self, total: int, multiplier: int, addend: int) -> int:
         return self._add(Kind.SCALE, total, multiplier, addend)

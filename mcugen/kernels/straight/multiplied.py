@@ -10,8 +10,6 @@ from mcugen.kernels.straight.gates import Gate, Kind
 
 #: The register that crossed products are formed in, which holds no value of the network.
 KEPT = "lr"
-_EVEN = "#0x00FF00FF"
-_SIGNS = "#0x00800080"
 
 
 @dataclass(frozen=True)
@@ -30,17 +28,19 @@ class Bytes:
     def _crossed(self, gate: Gate, result: str, operands: tuple[str, ...]) -> list[str]:
         """Those that take several instructions without the DSP extension."""
         match gate.kind:
-            case Kind.EVEN:
-                return self._numbers(result, f"and {result}, {operands[0]}, {_EVEN}")
-            case Kind.ODD:
-                drawn = f"lsr {result}, {operands[0]}, #8", f"and {result}, {result}, {_EVEN}"
-                return self._numbers(result, *drawn)
-            case Kind.PAIR | Kind.SINGLE:
+            case Kind.PAIR:
                 numbers, weights, total = operands
                 product = f"mul {KEPT}, {numbers}, {weights}"
-                if gate.kind is Kind.SINGLE and not gate.index:
-                    return [product, f"sxth {KEPT}, {KEPT}", f"add {result}, {total}, {KEPT}"]
                 return [product, f"asrs {KEPT}, {KEPT}, #16", f"adc {result}, {total}, {KEPT}"]
+            case Kind.NUMBER:
+                place = f"{result}, [{operands[0]}, #{gate.index}]"
+                if self.signed:
+                    return [f"ldrsb {place}"]
+                return [f"ldrb {place}", f"sub {result}, {result}, #128"]
+            case Kind.JOINED:
+                return [f"add {result}, {operands[0]}, {operands[1]}, lsl #16"]
+            case Kind.TIMES:
+                return [f"mla {result}, {', '.join(operands)}"]
             case Kind.SCALE:
                 total, multiplier, addend = operands
                 return [*self._long(total, multiplier), f"add {result}, {total}, {addend}"]
@@ -49,11 +49,6 @@ class Bytes:
                 rounded = f"lsls {KEPT}, {KEPT}, #1", f"adc {result}, {total}, #0"
                 return [*self._long(total, multiplier), *rounded]
         return []
-
-    def _numbers(self, result: str, *drawn: str) -> list[str]:
-        """Bytes drawn apart into numbers, those of uint8 less 128."""
-        signs = [f"eor {result}, {result}, {_SIGNS}"] if self.signed else []
-        return [*drawn, *signs, f"sub {result}, {result}, {_SIGNS}"]
 
     def _long(self, total: str, multiplier: str) -> list[str]:
         """The upper half of the product in place of the sum, the lower one beside."""

@@ -87,8 +87,7 @@ class Plane:
         for rows, bands in self.bands:
             band = 20
             for columns, tiles in self.row:
-                body = [*self._tile(rows, columns), *(self._counted("tiles", 1) * (tiles > 1))]
-                band += tiles * (_cycles(body) + 3)
+                band += tiles * (_cycles(self._tile(rows, columns, tiles)) + 3)
             total += bands * band
         return total
 
@@ -117,10 +116,8 @@ class Plane:
 
     def _run(self, rows: int, columns: int, count: int) -> list[str]:
         """So many tiles beside each other."""
-        body = self._tile(rows, columns)
-        if count == 1:
-            return body
-        return [*self._counting("tiles", count), "2:", *body, *self._counted("tiles", 2)]
+        body = self._tile(rows, columns, count)
+        return [*self._counting("tiles", count), "2:", *body] if count > 1 else body
 
     def _counting(self, name: str, count: int) -> list[str]:
         if count == 1:
@@ -136,16 +133,20 @@ class Plane:
             f"bne.w {label}b",
         ]
 
-    def _tile(self, rows: int, columns: int) -> list[str]:
+    def _tile(self, rows: int, columns: int, count: int) -> list[str]:
+        """A tile of `count`; what counts them is loaded behind the last output."""
         along = self.windows.along
+        load, *counted = self._counted("tiles", 2)
         return [
             *(
                 line
                 for item in self._tiles[rows, columns].instructions
                 for line in self._line(item)
             ),
+            *([load] if count > 1 else []),
             *_advance(_OUT, columns * along.pitch),
             *_advance(_X, columns * along.stride),
+            *(counted if count > 1 else []),
         ]
 
     def _line(self, item: Instruction) -> list[str]:
@@ -180,6 +181,7 @@ def _cycles(lines: list[str]) -> int:
     total, behind = 0, False
     for line in lines:
         load = line.startswith("ldr")
-        total += 4 if line.startswith("smull") else 2 if load and not behind else 1
+        slow = 2 if line.startswith("mla ") or (load and not behind) else 1
+        total += 4 if line.startswith("smull") else slow
         behind = load or line.startswith("str")
     return total

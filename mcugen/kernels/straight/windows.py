@@ -16,6 +16,8 @@ from functools import cached_property
 from mcugen.kernels.straight.gates import Gate, Network
 
 _WORD = 4
+#: Word and parity of two numbers, and the half of one that comes alone.
+_Key = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -128,43 +130,66 @@ class _Tile:
                 if (line - row * across.stride) % across.dilation == 0
                 and 0 <= (line - row * across.stride) // across.dilation < across.size
             ]
-            if taken:
-                numbers = self._numbers(line)
-            for row, tap in taken:
-                self._row(row, tap, numbers)
+            # Crossed pairs come ahead of what is alone, so that fewer numbers wait in registers.
+            for alone in (False, True) if self._windows.late else (None,):
+                numbers = self._numbers(line, alone) if taken else {}
+                for row, tap in taken:
+                    self._row(row, tap, numbers, alone)
+                    if tap == across.size - 1 and alone is not False:
+                        self._finish(row)
         return tuple(self._net.gates)
 
-    def _numbers(self, line: int) -> dict[tuple[int, int], int]:
-        """The numbers of a line by word and parity."""
-        keys = {key for at in range(self._columns) for key, _ in self._windows.meetings(at)}
-        words = {
-            word: self._net.bytes("x", line * self._windows.line + _WORD * word)
-            for word in sorted({word for word, _ in keys})
-        }
-        return {
-            key: (self._net.odd if key[1] else self._net.even)(words[key[0]])
-            for key in sorted(keys)
-        }
+    def _meetings(
+        self, column: int, alone: bool | None
+    ) -> list[tuple[tuple[int, int], dict[int, int]]]:
+        """Those where a tap is `alone`, or is not, or all."""
+        found = self._windows.meetings(column)
+        return [item for item in found if alone is None or (len(item[1]) == 1) == alone]
 
-    def _row(self, row: int, line: int, numbers: dict[tuple[int, int], int]) -> None:
+    def _numbers(self, line: int, alone: bool | None) -> dict[_Key, int]:
+        """Two numbers by word and parity, and those that are `alone` by their half, too."""
+        keys = {
+            (*key, half if alone else 0)
+            for at in range(self._columns)
+            for key, taps in self._meetings(at, alone)
+            for half in taps
+        }
+        net, first = self._net, line * self._windows.line
+        if alone is None:
+            words = {
+                word: net.bytes("x", first + _WORD * word)
+                for word in sorted({word for word, *_ in keys})
+            }
+            return {key: (net.odd if key[1] else net.even)(words[key[0]]) for key in sorted(keys)}
+        single = {key: first + _WORD * key[0] + key[1] + 2 * key[2] for key in sorted(keys)}
+        lower = {key: net.number("x", at) for key, at in single.items()}
+        if alone:
+            return lower
+        upper = {key: net.number("x", at + 2) for key, at in single.items()}
+        return {key: net.joined(lower[key], upper[key]) for key in single}
+
+    def _row(self, row: int, line: int, numbers: dict[_Key, int], alone: bool | None) -> None:
         for column in range(self._columns):
             total = self._sums.pop((row, column), -1)
             if total < 0:
                 total = self._net.parameter(0)
-            for key, taps in self._windows.meetings(column):
-                total = self._add(total, numbers[key], {h: Tap(line, t) for h, t in taps.items()})
+            for key, taps in self._meetings(column, alone):
+                total = self._add(total, numbers, key, {h: Tap(line, t) for h, t in taps.items()})
             self._sums[row, column] = total
-        if line == self._windows.across.size - 1:
-            self._finish(row)
 
-    def _add(self, total: int, numbers: int, taps: dict[int, Tap]) -> int:
+    def _add(
+        self, total: int, numbers: dict[_Key, int], key: tuple[int, int], taps: dict[int, Tap]
+    ) -> int:
         if len(taps) == 2:
             index = self._words.index((taps[0], taps[1]))
-            return self._net.pair(numbers, self._net.parameter(self._windows.head + index), total)
+            weights = self._net.parameter(self._windows.head + index)
+            return self._net.pair(numbers[*key, 0], weights, total)
         ((half, tap),) = taps.items()
         index, side = self._halves[tap]
         weight = self._net.parameter(self._windows.head + index)
-        return self._net.single(numbers, half, weight, side, total)
+        if self._windows.late:
+            return self._net.times(numbers[*key, half], weight, total)
+        return self._net.single(numbers[*key, 0], half, weight, side, total)
 
     def _finish(self, row: int) -> None:
         net, windows = self._net, self._windows
