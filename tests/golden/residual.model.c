@@ -272,13 +272,13 @@ RESIDUAL_LAYER_FUNCTION void residual_dw_plane(uint8_t *out, const uint8_t *x, c
     const int32_t multiplier = (int32_t)parameters[1];
     const int32_t addend = (int32_t)parameters[2];
     const int32_t weight_0 = (int16_t)(parameters[3] & 0xFFFFu);
-    const int32_t weight_1 = (int32_t)(parameters[3]) >> 16;
+    const int32_t weight_1 = (int32_t)parameters[3] >> 16;
     const int32_t weight_2 = (int16_t)(parameters[4] & 0xFFFFu);
-    const int32_t weight_3 = (int32_t)(parameters[4]) >> 16;
+    const int32_t weight_3 = (int32_t)parameters[4] >> 16;
     const int32_t weight_4 = (int16_t)(parameters[5] & 0xFFFFu);
-    const int32_t weight_5 = (int32_t)(parameters[5]) >> 16;
+    const int32_t weight_5 = (int32_t)parameters[5] >> 16;
     const int32_t weight_6 = (int16_t)(parameters[6] & 0xFFFFu);
-    const int32_t weight_7 = (int32_t)(parameters[6]) >> 16;
+    const int32_t weight_7 = (int32_t)parameters[6] >> 16;
     const int32_t weight_8 = (int16_t)(parameters[7] & 0xFFFFu);
     for (uint32_t line = 0u; line < 4u; line++) {
         const int8_t *first = (const int8_t *)x;
