@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 
 from mcugen.errors import McugenError
-from mcugen.ir import Int, Node, Planes, Program, Source, TensorType, Value, ops, verify
+from mcugen.ir import BINARY, Int, Node, Planes, Program, Source, TensorType, Value, ops, verify
 from mcugen.ir.program import Const, Meaning, constant
 from mcugen.ir.types import INT32_MAX, INT32_MIN, accumulator, spanning
 from tests import random_ops
@@ -81,8 +81,9 @@ class Writer:
 
     def program(self) -> Program:
         last = "%x"
-        if random_ops.is_bytes(self.input.type):
-            last = self._try(partial(random_ops.byte_layer, self), last) or last
+        for fits, layer in random_ops.USUAL:
+            if fits(self.input.type):
+                last = self._try(partial(layer, self), last) or last
         wanted = int(self.rng.integers(1, 8))
         for _ in range(40):
             if len(self.nodes) >= wanted:
@@ -136,6 +137,9 @@ class Writer:
         if self.chance(0.15):
             image = (1, self.between(4, 9), self.between(4, 9), self.one_of((4, 8, 12)))
             return TensorType(image, random_ops.byte(self))
+        if self.chance(0.05):
+            image = (1, self.between(4, 9), self.between(4, 9), self.between(1, 3))
+            return TensorType(image, BINARY)
         channels = self.one_of(_CHANNELS)
         shape: tuple[int, ...] = (1, channels)
         if self.chance(0.8):
@@ -192,6 +196,8 @@ class Writer:
         makers: list[Callable[[str], str]] = [self._linear]
         if len(kind.shape) == 4:
             makers += [self._max_pool] * 2 + [self._conv2d] * 6
+            if kind.element == BINARY:
+                makers += [partial(random_ops.bit_layer, self)] * 3
         if isinstance(kind.element, Int):
             makers += [self._reshape, self._transpose, self._slice, self._concat, self._convert]
             makers += [self._sum_pool, self._sum_pool, self._pad, self._binary, self._binary]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mcugen.ir import Int, TensorType, ops
+from mcugen.ir import BINARY, Int, TensorType, ops
 from mcugen.ir.types import INT32_MAX
 
 if TYPE_CHECKING:
@@ -54,6 +54,18 @@ def byte_layer(writer: Writer, x: str) -> str:
         x_zero=writer.between(kind.lo, kind.hi),
     )
     return writer.requantize(writer.add(made), byte(writer))
+
+
+def bit_layer(writer: Writer, x: str) -> str:
+    """What binary networks are made of: 3×3, one threshold for each channel, onto bits."""
+    channels = writer.types[x].channels
+    out = writer.one_of((1, 8, 31, 32))
+    w = writer.const(writer.rng.choice([-1, 1], (1, out, 3, 3, channels)), BINARY)
+    sums = writer.add(ops.Conv2d(x, w, stride=(writer.between(1, 2),) * 2))
+    kind = writer.types[sums].integer
+    table = writer.rng.integers(kind.lo, kind.hi, (out, 1), endpoint=True)
+    rising = writer.const(np.array([1]), Int(2, True, -1, 1))
+    return writer.add(ops.Threshold(sums, writer.integers(table), rising, basis=(1,)))
 
 
 def byte(writer: Writer) -> Int:
@@ -118,3 +130,15 @@ def _interpolate(writer: Writer, x: str) -> str:
             shift=writer.between(0, 12),
         )
     )
+
+
+def is_bits(kind: TensorType) -> bool:
+    """A binary image."""
+    return len(kind.shape) == 4 and kind.element == BINARY
+
+
+#: What networks mostly begin with, by the type of their input.
+USUAL: tuple[tuple[Callable[[TensorType], bool], Maker], ...] = (
+    (is_bytes, byte_layer),
+    (is_bits, bit_layer),
+)
