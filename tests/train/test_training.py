@@ -13,8 +13,10 @@ from mcugen.train import METHODS, MODELS, TrainConfig, loop, method, session, un
 
 pytest.importorskip("sklearn")
 OPTIONS = uniform.Options
-#: The others need images of 24×24 at least or of 32×32, and have tests of their own.
-ANY_SIZE = tuple(name for name in MODELS if not name.startswith(("bits", "cnn")))
+#: The others need larger images, or much time, and have tests of their own.
+ANY_SIZE = tuple(
+    name for name in MODELS if not name.startswith(("bits", "cnn", "resnet1", "resnet3"))
+)
 
 
 @pytest.fixture(autouse=True)
