@@ -100,7 +100,7 @@ def test_shrinking_keeps_what_fails() -> None:
     program = next(p for p in map(random_program, seeds) if {"conv2d", "mul"} <= set(_ops(p)))
     small = shrink(program, lambda candidate: "conv2d" in _ops(candidate), seconds=30)
     (node,) = small.nodes
-    assert small.inputs[0].type.size <= 3
+    assert small.inputs[0].type.size <= 3  # a window of three rows is not made smaller
     assert node.op.attributes == ops.Conv2d("%x", "@w").attributes
     assert interp.run(small, samples(small, 4)).size
 

@@ -1,12 +1,13 @@
 """What the methods share around the loop: data, model, checkpoint, result."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mcugen import data
 from mcugen.errors import fail
@@ -38,13 +39,14 @@ class Session:
         distributed.join()
         clock = loop.Stopwatch()
         train_data, test_data = data.load(config.data, "train"), data.load(config.data, "test")
-        checkpoint = loop.Checkpoint(config.checkpoint, f"{identity} {_what_matters(config)}")
-        if config.resume and config.checkpoint is not None and config.checkpoint.exists():
-            checkpoint.load()
         classes = max(train_data.classes, test_data.classes)
         samples = loop.Samples.of(train_data, config.limit)
         if config.teacher is not None:
             samples = replace(samples, taught=teacher.scores(config.teacher, samples, classes))
+        identity = f"{identity} {_what_matters(config)} teacher={_digest(samples.taught)}"
+        checkpoint = loop.Checkpoint(config.checkpoint, identity)
+        if config.resume and config.checkpoint is not None and config.checkpoint.exists():
+            checkpoint.load()
         loop.set_seed(config.seed)
         return cls(
             config,
@@ -139,8 +141,12 @@ def check(config: TrainConfig) -> None:
 def _what_matters(config: TrainConfig) -> str:
     """The fields that decide the weights; paths do not."""
     names = ("model", "data", "epochs", "batch_size", "learning_rate", "seed", "limit", "augment")
-    values = [f"{name}={getattr(config, name)}" for name in names]
-    return " ".join([*values, f"teacher={config.teacher is not None}"])
+    return " ".join(f"{name}={getattr(config, name)}" for name in names)
+
+
+def _digest(taught: Tensor | None) -> str | None:
+    """Tells one teacher from another by what it says."""
+    return None if taught is None else hashlib.sha256(taught.numpy().tobytes()).hexdigest()[:16]
 
 
 def start_from_(model: nn.Module, path: Path) -> None:

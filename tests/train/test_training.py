@@ -139,6 +139,20 @@ def test_a_teacher_changes_the_weights_and_is_heard(tmp_path):
     assert not equal(*trained)
 
 
+def test_a_run_is_not_resumed_under_another_teacher(tmp_path):
+    teachers = [tmp_path / f"{seed}.ckpt" for seed in (0, 1)]
+    for seed, file in enumerate(teachers):
+        method("float").train(
+            config(tmp_path, epochs=1, seed=seed, checkpoint=file), method("float").Options()
+        )
+    pupil = config(tmp_path, epochs=1, checkpoint=tmp_path / "pupil.ckpt", teacher=teachers[0])
+    method("float").train(pupil, method("float").Options())
+    with pytest.raises(McugenError, match="belongs to another run"):
+        method("float").train(
+            replace(pupil, teacher=teachers[1], resume=True), method("float").Options()
+        )
+
+
 def test_the_loss_falls_where_a_pupil_agrees_with_its_teacher():
     said = torch.tensor([[4.0, 0.0, 0.0]])
     samples = loop.Samples(torch.zeros(1, 1), torch.tensor([0]), said)
